@@ -1,0 +1,54 @@
+"""From a zoo config to networks and an objective: the one place where names become modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from genzoo.errors import ConfigError, PluginError
+from genzoo.objectives.base import Objective
+from genzoo.registry.catalog import part_config
+from genzoo.registry.config import ZooConfig
+from genzoo.registry.discovery import registry
+from genzoo.registry.specs import resolve
+
+__all__ = ["build_networks", "build_objective"]
+
+
+def build_networks(config: ZooConfig) -> dict[str, nn.Module]:
+    """Return the networks of a zoo config by role, freshly initialized.
+
+    Raises UnknownNameError, ConfigError, or UnsupportedError for an image size the architecture can't do.
+    """
+    spec = registry().architecture(config.architecture.name, config.requires)
+    values = part_config(
+        spec, config.architecture.config, source=config.name, at="architecture.config"
+    )
+    networks: dict[str, nn.Module] = resolve(spec.networks)(config.image_spec, values)
+    return networks
+
+
+def build_objective(config: ZooConfig) -> Objective:
+    """Return the objective of a zoo config."""
+    spec = registry().objective(config.objective.name, config.requires)
+    values: Any = part_config(
+        spec, config.objective.config, source=config.name, at="objective.config"
+    )
+    objective = resolve(spec.factory)(values)
+    if not isinstance(objective, Objective):
+        raise PluginError(
+            f"objective {spec.name!r} built {objective!r}.",
+            hint="Its factory must return a genzoo.objectives.base.Objective.",
+        )
+    return objective
+
+
+def check_roles(config: ZooConfig, networks: dict[str, nn.Module], objective: Objective) -> None:
+    """Raise ConfigError unless the architecture builds every role that the objective trains."""
+    if missing := sorted(objective.roles - networks.keys()):
+        raise ConfigError(
+            f"{config.name}: objective {config.objective.name!r} needs the role {missing[0]!r}, "
+            f"architecture {config.architecture.name!r} builds {', '.join(sorted(networks))}.",
+            hint="Choose an objective and an architecture that go together.",
+        )

@@ -1,0 +1,1 @@
+"""Datasets, and fast deterministic batches of them."""

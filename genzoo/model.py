@@ -1,0 +1,270 @@
+"""Model: networks + objective + zoo config. Draw from it, look into it, save it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genzoo._version import __version__
+from genzoo.errors import LabelError, UnsupportedError
+from genzoo.noise import MAX_SEED, Noise
+from genzoo.objectives.base import (
+    CanEncode,
+    CanInterpolate,
+    CanReconstruct,
+    HasLogLikelihood,
+    Objective,
+)
+from genzoo.registry.config import ZooConfig
+from genzoo.registry.specs import ImageSpec
+from genzoo.weights import format as weights_format
+
+__all__ = ["Labels", "Model"]
+
+Labels = int | Sequence[int] | Tensor | None
+"""One class for all images, or classes that are handed out in turn (image i gets labels[i % len])."""
+
+
+class Model(nn.Module):
+    """A generator behind one call: what `load`, `create` and `train` return."""
+
+    def __init__(self, config: ZooConfig, networks: nn.ModuleDict, objective: Objective) -> None:
+        super().__init__()
+        self.config = config
+        self.networks = networks
+        self.objective = objective
+        self.sha256: str | None = None
+        """The sha256 of the weights file that this model was loaded from."""
+
+    @property
+    def name(self) -> str:
+        """The name in the zoo config."""
+        return self.config.name
+
+    @property
+    def image(self) -> ImageSpec:
+        """The images that this model draws."""
+        return self.config.image_spec
+
+    @property
+    def classes(self) -> int | None:
+        """The number of classes, None for an unconditional model."""
+        return self.config.classes
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the parameters are on."""
+        return next(self.parameters()).device
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.parameters())
+        return f"Model({self.name!r}, {self.image}, {count:,} parameters)"
+
+    @torch.no_grad()
+    def sample(
+        self, n: int = 16, seed: int | None = None, labels: Labels = None, batch_size: int = 256
+    ) -> Tensor:
+        """Return n images, float32 (n, C, H, W) in [0, 1] on the model's device.
+
+        Image i depends on (seed, i) and its label alone: not on n or the batch size. Without a seed, one is
+        drawn. `labels` left out, a conditional model draws them per image from the same seed; a sequence is
+        handed out in turn. Raises LabelError for labels out of range or given to an unconditional model.
+        """
+        seed = _seed(seed)
+        wanted = self.labels(n, seed, labels)
+
+        def draw(rows: range) -> Tensor:
+            noise = Noise(seed, rows, device=self.device)
+            return self.objective.sample(self.networks, noise, _rows(wanted, rows))
+
+        return self._draw(draw, n, batch_size)
+
+    def labels(self, n: int, seed: int | None = None, labels: Labels = None) -> Tensor | None:
+        """Return the labels int64 (n,) that `sample(n, seed, labels)` draws, None if unconditional."""
+        if n < 0:
+            raise UnsupportedError(f"n is {n}.", hint="Ask for 0 images or more.")
+        if labels is None:
+            if self.classes is None:
+                return None
+            noise = Noise(_seed(seed), range(n), stream="labels", device=self.device)
+            return noise.integers(self.classes)
+        given = self._check_labels(labels)
+        return given[torch.arange(n, device=self.device) % len(given)]
+
+    @torch.no_grad()
+    def interpolate(
+        self,
+        n: int = 1,
+        frames: int = 16,
+        seed: int | None = None,
+        labels: Labels = None,
+        batch_size: int = 256,
+    ) -> Tensor:
+        """Return n walks through latent space, float32 (n, frames, C, H, W) in [0, 1].
+
+        Walk i goes from the latent of image i of `sample(seed=seed)` to a second one along the great circle
+        (spherical interpolation, White 2016, arXiv:1609.04468); its label stays the same.
+        """
+        objective = self._able(CanInterpolate, "interpolate")
+        if frames < 2:
+            raise UnsupportedError(f"frames is {frames}.", hint="A walk has 2 frames or more.")
+        seed = _seed(seed)
+        wanted = self.labels(n, seed, labels)
+        start, end = (
+            objective.latents(self.networks, Noise(seed, range(n), stream=s, device=self.device))
+            for s in ("sample", "interpolate")
+        )
+        ways = torch.linspace(0, 1, frames, device=self.device)
+        walks = torch.stack([_slerp(start, end, way) for way in ways], dim=1).flatten(0, 1)
+        each = None if wanted is None else wanted.repeat_interleave(frames)
+
+        def draw(rows: range) -> Tensor:
+            latents = walks[rows.start : rows.stop]
+            return objective.decode(self.networks, latents, _rows(each, rows))
+
+        images = self._draw(draw, n * frames, batch_size)
+        return images.unflatten(0, (n, frames))
+
+    @torch.no_grad()
+    def encode(self, images: Tensor, labels: Labels = None, batch_size: int = 256) -> Tensor:
+        """Return the latents (B, Z) of images (B, C, H, W), float in [0, 1] or uint8."""
+        objective = self._able(CanEncode, "encode")
+        pixels, wanted = self._inputs(images, labels)
+        parts = [
+            objective.encode(self.networks, pixels[r.start : r.stop], _rows(wanted, r))
+            for r in _batches(len(pixels), batch_size)
+        ]
+        return torch.cat(parts).float()
+
+    @torch.no_grad()
+    def reconstruct(self, images: Tensor, labels: Labels = None, batch_size: int = 256) -> Tensor:
+        """Return what the model makes of images (B, C, H, W): float32, likewise, in [0, 1]."""
+        objective = self._able(CanReconstruct, "reconstruct")
+        pixels, wanted = self._inputs(images, labels)
+
+        def draw(rows: range) -> Tensor:
+            part = pixels[rows.start : rows.stop]
+            return objective.reconstruct(self.networks, part, _rows(wanted, rows))
+
+        return self._draw(draw, len(pixels), batch_size)
+
+    @torch.no_grad()
+    def log_likelihood(
+        self,
+        images: Tensor,
+        labels: Labels = None,
+        samples: int = 64,
+        seed: int = 0,
+        batch_size: int = 256,
+    ) -> Tensor:
+        """Return log p(image), or a lower bound that `samples` tightens, in nats per image (B,)."""
+        objective = self._able(HasLogLikelihood, "log_likelihood")
+        pixels, wanted = self._inputs(images, labels)
+        parts = []
+        for rows in _batches(len(pixels), batch_size):
+            noise = Noise(_seed(seed), rows, stream="likelihood", device=self.device)
+            part = pixels[rows.start : rows.stop]
+            parts.append(
+                objective.log_likelihood(self.networks, part, _rows(wanted, rows), noise, samples)
+            )
+        return torch.cat(parts).float()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the networks that sample to one safetensors file, which alone is enough for `load`."""
+        target = Path(path)
+        tensors = {
+            f"{role}.{name}": tensor
+            for role in sorted(self.objective.sampling_roles)
+            for name, tensor in self.networks[role].state_dict().items()
+        }
+        tensors |= {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
+        header = {"config": self.config.recipe(), "genzoo": __version__}
+        weights_format.write(target, tensors, header)
+        return target
+
+    def _able(self, protocol: type[Any], verb: str) -> Any:
+        if isinstance(self.objective, protocol):
+            return self.objective
+        raise UnsupportedError(
+            f"{self.name} cannot {verb}: its objective is {self.config.objective.name!r}.",
+            hint="Models with the objective 'variational' can: see `genzoo list`.",
+        )
+
+    def _inputs(self, images: Tensor, labels: Labels) -> tuple[Tensor, Tensor | None]:
+        shape = (self.image.channels, self.image.height, self.image.width)
+        if images.ndim != 4 or tuple(images.shape[1:]) != shape:
+            raise UnsupportedError(
+                f"images have shape {tuple(images.shape)}, {self.name} takes (B, {', '.join(map(str, shape))}).",
+                hint="Resize or convert them first.",
+            )
+        pixels = images.to(self.device)
+        pixels = pixels / 255 if pixels.dtype == torch.uint8 else pixels
+        if labels is None and self.classes is not None:
+            raise LabelError(
+                f"{self.name} is conditional: it needs the labels of the images.",
+                hint=f"Give one label, or one for each image, from 0 to {self.classes - 1}.",
+            )
+        wanted = None if labels is None else self.labels(len(pixels), 0, labels)
+        return pixels.to(self.dtype) * 2 - 1, wanted
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating point type of the parameters."""
+        return next(self.parameters()).dtype
+
+    def _check_labels(self, labels: int | Sequence[int] | Tensor) -> Tensor:
+        if self.classes is None:
+            raise LabelError(f"{self.name} is unconditional.", hint="Leave the labels out.")
+        allowed = f"Labels of {self.name} are whole numbers from 0 to {self.classes - 1}."
+        try:
+            given = torch.atleast_1d(torch.as_tensor(labels))
+        except (TypeError, ValueError, RuntimeError):
+            raise LabelError(f"labels {labels!r} are not numbers.", hint=allowed) from None
+        if (
+            given.ndim != 1
+            or len(given) == 0
+            or given.is_floating_point()
+            or given.dtype == torch.bool
+        ):
+            raise LabelError(f"labels {labels!r} are not one or more whole numbers.", hint=allowed)
+        wrong = given[(given < 0) | (given >= self.classes)]
+        if len(wrong):
+            raise LabelError(f"label {int(wrong[0])} is out of range.", hint=allowed)
+        return given.to(self.device, torch.int64)
+
+    def _draw(self, draw: Callable[[range], Tensor], n: int, batch_size: int) -> Tensor:
+        shape = (self.image.channels, self.image.height, self.image.width)
+        images = torch.empty((n, *shape), dtype=torch.float32, device=self.device)
+        for rows in _batches(n, batch_size):
+            images[rows.start : rows.stop] = draw(rows).float().add(1).div(2).clamp(0, 1)
+        return images
+
+
+def _seed(seed: int | None) -> int:
+    if seed is None:
+        return secrets.randbelow(2**32)
+    if not 0 <= seed <= MAX_SEED:
+        raise UnsupportedError(f"seed {seed} is out of range.", hint=f"Use 0 to {MAX_SEED}.")
+    return seed
+
+
+def _rows(labels: Tensor | None, rows: range) -> Tensor | None:
+    return None if labels is None else labels[rows.start : rows.stop]
+
+
+def _batches(n: int, batch_size: int) -> Iterator[range]:
+    if batch_size < 1:
+        raise UnsupportedError(f"batch_size is {batch_size}.", hint="Use 1 or more.")
+    return (range(start, min(start + batch_size, n)) for start in range(0, n, batch_size))
+
+
+def _slerp(start: Tensor, end: Tensor, way: Tensor) -> Tensor:
+    cosine = nn.functional.cosine_similarity(start, end, dim=-1).clamp(-1 + 1e-6, 1 - 1e-6)
+    angle = cosine.acos().unsqueeze(-1)  # (N, 1)
+    return (((1 - way) * angle).sin() * start + (way * angle).sin() * end) / angle.sin()

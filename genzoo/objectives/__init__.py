@@ -1,0 +1,1 @@
+"""How networks learn, and how images come out of them."""

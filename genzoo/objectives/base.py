@@ -1,0 +1,116 @@
+"""The objective protocol: what the trainer and the model ask of any way of learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from genzoo.noise import NoiseSource
+
+__all__ = [
+    "Batch",
+    "CanEncode",
+    "CanInterpolate",
+    "CanReconstruct",
+    "HasLogLikelihood",
+    "Objective",
+    "Phase",
+]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One loss with its own optimizer inside a training step.
+
+    It updates the networks whose roles are in `trains`, on every `every`-th step.
+    """
+
+    name: str
+    trains: frozenset[str]
+    every: int = 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This process's rows of one global training batch."""
+
+    images: Tensor  # float (B, C, H, W) in [-1, 1]
+    labels: Tensor | None  # int64 (B,), None for unconditional models
+    noise: NoiseSource  # draws (B, ...) tensors; what it gives depends on (seed, step, phase) alone
+
+
+class Objective(nn.Module):
+    """How networks learn, and how images come out of them.
+
+    A module, so that state of its own is saved with the rest. It knows losses, and nothing about
+    optimizers, devices or loops.
+    """
+
+    roles: ClassVar[frozenset[str]]
+    """The roles needed to train; checked before the first step."""
+    sampling_roles: ClassVar[frozenset[str]]
+    """The only roles whose weights are shipped."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases of one training step, in order."""
+        raise NotImplementedError
+
+    def loss(
+        self, phase: str, networks: nn.ModuleDict, batch: Batch, step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the scalar loss of `phase`, and detached scalars to log.
+
+        `step` counts from 0. Every phase of a step gets the same images and labels, and noise of its own.
+        """
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def sample(self, networks: nn.ModuleDict, noise: NoiseSource, labels: Tensor | None) -> Tensor:
+        """Return images (N, C, H, W) in [-1, 1], one for each row of `noise`."""
+        raise NotImplementedError
+
+
+@runtime_checkable
+class CanEncode(Protocol):
+    """An objective whose models turn images into latents."""
+
+    def encode(self, networks: nn.ModuleDict, images: Tensor, labels: Tensor | None) -> Tensor:
+        """Return the latents (B, Z) of images (B, C, H, W) in [-1, 1]."""
+
+
+@runtime_checkable
+class CanReconstruct(Protocol):
+    """An objective whose models turn images into images."""
+
+    def reconstruct(self, networks: nn.ModuleDict, images: Tensor, labels: Tensor | None) -> Tensor:
+        """Return what is left of images (B, C, H, W) in [-1, 1] after the bottleneck, likewise."""
+
+
+@runtime_checkable
+class HasLogLikelihood(Protocol):
+    """An objective whose models give images a likelihood."""
+
+    def log_likelihood(
+        self,
+        networks: nn.ModuleDict,
+        images: Tensor,
+        labels: Tensor | None,
+        noise: NoiseSource,
+        samples: int,
+    ) -> Tensor:
+        """Return log p(image) or a lower bound on it, in nats per image (B,)."""
+
+
+@runtime_checkable
+class CanInterpolate(Protocol):
+    """An objective whose models have a latent space to walk through."""
+
+    def decode(self, networks: nn.ModuleDict, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Return images (N, C, H, W) in [-1, 1] of latents (N, Z)."""
+
+    def latents(self, networks: nn.ModuleDict, noise: NoiseSource) -> Tensor:
+        """Return latents (N, Z) drawn from the prior, one for each row of `noise`."""

@@ -1,0 +1,58 @@
+"""The configs of the core's own objectives, torch-free."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from genzoo.registry.schema import Config
+
+__all__ = ["AdversarialConfig", "PenaltiesConfig", "VariationalConfig"]
+
+Weight = Annotated[float, Field(ge=0)]
+Steps = Annotated[int, Field(ge=0)]
+
+
+class PenaltiesConfig(Config):
+    """Gradient penalties on the discriminator. A weight of 0 leaves a penalty out."""
+
+    r1: Weight = 0.0
+    """Weight gamma of gamma/2 E||grad D||^2 on real images (R1, Mescheder et al. 2018)."""
+    r2: Weight = 0.0
+    """Weight gamma of gamma/2 E||grad D||^2 on generated images (R2, Mescheder et al. 2018)."""
+    wgan_gp: Weight = 0.0
+    """Weight lambda of lambda E(||grad D|| - 1)^2 between real and generated images (Gulrajani et
+    al. 2017, who use 10)."""
+    every: Annotated[int, Field(ge=1)] = 1
+    """Add the penalties on every k-th discriminator step only, times k (lazy regularization, Karras
+    et al. 2020)."""
+    anneal_to: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The factor that the weights end at, after `anneal_steps`."""
+    anneal_steps: Steps = 0
+    """Steps of the cosine anneal of the weights to `anneal_to` times their value; 0 for none."""
+
+
+class AdversarialConfig(Config):
+    """How a generator and a discriminator are trained against each other."""
+
+    loss: Literal[
+        "non-saturating", "minimax", "least-squares", "hinge", "wasserstein", "relativistic"
+    ] = "non-saturating"
+    """The loss of both networks. `wasserstein` needs `wgan_gp`, `relativistic` needs r1 and r2."""
+    discriminator_steps: Annotated[int, Field(ge=1)] = 1
+    """Discriminator steps for each generator step."""
+    penalties: PenaltiesConfig = PenaltiesConfig()
+    """Gradient penalties on the discriminator."""
+
+
+class VariationalConfig(Config):
+    """How an encoder and a decoder are trained as a variational autoencoder."""
+
+    beta: Weight = 1.0
+    """Weight of the KL term; 1 trains the evidence lower bound itself (Higgins et al. 2017)."""
+    warmup_steps: Steps = 0
+    """Steps over which the weight of the KL term rises linearly from 0 to `beta`; 0 for none."""
+    free_bits: Weight = 0.0
+    """Nats per latent dimension below which the batch-mean KL is not reduced further (Kingma et al.
+    2016)."""

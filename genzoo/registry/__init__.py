@@ -1,0 +1,1 @@
+"""What exists, and under which name. Nothing in this package imports torch."""

@@ -1,0 +1,190 @@
+"""Names -> zoo configs: list, filter, alias, did-you-mean. Nothing here touches weights."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from genzoo.errors import ConfigError, UnknownNameError, did_you_mean
+from genzoo.registry.config import ZooConfig, read_config
+from genzoo.registry.discovery import registry
+from genzoo.registry.schema import Config, validate
+from genzoo.registry.specs import Architecture, Dataset, Objective, resolve
+
+__all__ = [
+    "Entry",
+    "catalog",
+    "describe",
+    "find",
+    "info",
+    "list_architectures",
+    "list_models",
+    "package_file",
+    "part_config",
+    "unavailable",
+]
+
+C = TypeVar("C", bound=Config)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A zoo config, the file it stands in and the distribution that brings it."""
+
+    config: ZooConfig
+    path: Path
+    distribution: str
+
+
+@cache
+def catalog() -> Mapping[str, Entry]:
+    """Return every zoo config by name, sorted. A bad file is reported on standard error and left out."""
+    entries: dict[str, Entry] = {}
+    for path, plugin in registry().zoo_configs():
+        try:
+            entry = Entry(read_config(path), path, plugin.distribution)
+            names = (entry.config.name, *entry.config.aliases)
+            taken = {n for e in entries.values() for n in (e.config.name, *e.config.aliases)}
+            if clash := taken.intersection(names):
+                raise ConfigError(f"{path}: the name {min(clash)!r} is taken already.")
+        except ConfigError as error:
+            print(f"genzoo: a zoo config of {plugin} is left out: {error}", file=sys.stderr)
+        else:
+            entries[entry.config.name] = entry
+    return dict(sorted(entries.items()))
+
+
+def find(name: str) -> Entry:
+    """Return the zoo config of that name or alias."""
+    entries = catalog()
+    if name in entries:
+        return entries[name]
+    for entry in entries.values():
+        if name in entry.config.aliases:
+            return entry
+    raise UnknownNameError(
+        f"no model is called {name!r}.",
+        hint=f"{did_you_mean(name, entries)} `genzoo list` shows them all.",
+    )
+
+
+def list_models(
+    pattern: str | None = None,
+    *,
+    architecture: str | None = None,
+    objective: str | None = None,
+    dataset: str | None = None,
+) -> list[str]:
+    """Return the names of the models, those included that need a plugin that is not installed.
+
+    `pattern` has shell wildcards (`*-mnist`); without any it matches a part of the name.
+    """
+    if pattern is not None and not any(c in pattern for c in "*?["):
+        pattern = f"*{pattern}*"
+    return [
+        name
+        for name, entry in catalog().items()
+        if (pattern is None or fnmatchcase(name, pattern))
+        and architecture in (None, entry.config.architecture.name)
+        and objective in (None, entry.config.objective.name)
+        and dataset in (None, entry.config.dataset.name)
+    ]
+
+
+def list_architectures() -> list[str]:
+    """Return the names of the installed architectures."""
+    return list(registry().architectures)
+
+
+def package_file(uri: str) -> Path | None:
+    """Return the file that pkg://package/path names, None where the package is not installed."""
+    package, _, inner = uri.removeprefix("pkg://").partition("/")
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    places = spec.submodule_search_locations if spec else None
+    return Path(next(iter(places))) / inner if places else None
+
+
+def unavailable(config: ZooConfig) -> tuple[str, str] | None:
+    """Return (what is missing, what to do) where a model cannot be loaded now, None where it can."""
+    known = registry()
+    missing = [
+        f"{kind} {part.name!r}"
+        for kind, part, names in (
+            ("architecture", config.architecture, known.architectures),
+            ("objective", config.objective, known.objectives),
+        )
+        if part.name not in names
+    ]
+    if missing:
+        packages = " ".join(config.requires)
+        fix = f"pip install {packages}" if packages else "Install the plugin that brings it."
+        return f"{' and '.join(missing)} not installed", fix
+    if config.weights is None:
+        return "no trained weights yet", f"genzoo train {config.name}"
+    if config.weights.uri.startswith("pkg://"):
+        file = package_file(config.weights.uri)
+        if file is None or not file.is_file():
+            return (
+                "weights file missing",
+                f"pip install --force-reinstall {' '.join(config.requires)}",
+            )
+    return None
+
+
+def part_config(
+    spec: Architecture | Objective | Dataset, values: Mapping[str, Any], *, source: str, at: str
+) -> Any:
+    """Return the values as the pydantic model that the descriptor names."""
+    model: type[Config] = resolve(spec.config)
+    return validate(model, values, source=source, at=at)
+
+
+def describe(entry: Entry) -> dict[str, Any]:
+    """Return one model's row of `genzoo list`, as plain values."""
+    config, problem = entry.config, unavailable(entry.config)
+    return {
+        "name": config.name,
+        "architecture": config.architecture.name,
+        "objective": config.objective.name,
+        "dataset": config.dataset.name,
+        "image": [config.image.channels, config.image.height, config.image.width],
+        "classes": config.classes,
+        "parameters": config.weights.parameters if config.weights else None,
+        "size_bytes": config.weights.size if config.weights else None,
+        "license": config.card.licence,
+        "available": problem is None,
+    }
+
+
+def info(name: str) -> dict[str, Any]:
+    """Return all that is known of a model, as plain values: its row, its zoo config, where it comes from.
+
+    The architecture's and the objective's configs are given whole, defaults included, where installed.
+    """
+    entry = find(name)
+    config, known, problem = entry.config, registry(), unavailable(entry.config)
+    values = config.model_dump(mode="json")
+    for kind, specs in (("architecture", known.architectures), ("objective", known.objectives)):
+        part = getattr(config, kind)
+        if part.name in specs:
+            whole = part_config(
+                specs[part.name], part.config, source=str(entry.path), at=f"{kind}.config"
+            )
+            values[kind]["config"] = whole.model_dump(mode="json")
+    return {
+        **describe(entry),
+        "unavailable_because": problem[0] if problem else None,
+        "to_make_available": problem[1] if problem else None,
+        "distribution": entry.distribution,
+        "file": str(entry.path),
+        "config": values,
+    }

@@ -1,0 +1,211 @@
+"""Entry points -> plugins, one bad plugin isolated from the rest.
+
+pluggy's own `load_setuptools_entrypoints` stops at the first plugin that raises, hence a loop of our own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pluggy
+
+from genzoo._version import __version__
+from genzoo.errors import PluginError, UnknownNameError, did_you_mean
+from genzoo.registry import builtin, hookspecs
+from genzoo.registry.specs import API_VERSION, Architecture, Callback, Dataset, Objective
+
+__all__ = ["Plugin", "Registry", "registry"]
+
+GROUP = "genzoo"
+
+_KINDS: Mapping[str, type] = {
+    "architectures": Architecture,
+    "objectives": Objective,
+    "datasets": Dataset,
+    "zoo_configs": Path,
+    "callbacks": Callback,
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point of group `genzoo`: where it comes from, what it brings, why it failed if it did."""
+
+    name: str
+    distribution: str
+    version: str
+    module: str
+    brings: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    error: str = ""
+
+    def __str__(self) -> str:
+        return f"plugin {self.name!r} ({self.distribution} {self.version})"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All that the installed plugins bring, by name."""
+
+    plugins: tuple[Plugin, ...]
+
+    def _all(self, kind: str) -> dict[str, tuple[Any, Plugin]]:
+        return {
+            item.name: (item, plugin)
+            for plugin in self.plugins
+            for item in plugin.brings.get(kind, ())
+        }
+
+    def _names(self, kind: str, cls: type[T]) -> dict[str, T]:
+        return {name: item for name, (item, _) in sorted(self._all(kind).items())}
+
+    @property
+    def architectures(self) -> dict[str, Architecture]:
+        """The architectures, sorted by name."""
+        return self._names("architectures", Architecture)
+
+    @property
+    def objectives(self) -> dict[str, Objective]:
+        """The objectives, sorted by name."""
+        return self._names("objectives", Objective)
+
+    @property
+    def datasets(self) -> dict[str, Dataset]:
+        """The datasets, sorted by name."""
+        return self._names("datasets", Dataset)
+
+    @property
+    def callbacks(self) -> dict[str, Callback]:
+        """The callbacks, sorted by name."""
+        return self._names("callbacks", Callback)
+
+    def owner(self, kind: str, name: str) -> Plugin:
+        """Return the plugin that brings `name`."""
+        plugin: Plugin = self._all(kind)[name][1]
+        return plugin
+
+    def zoo_configs(self) -> list[tuple[Path, Plugin]]:
+        """Return the YAML files of all plugins, those in their folders included."""
+        return [
+            (file, plugin)
+            for plugin in self.plugins
+            for path in plugin.brings.get("zoo_configs", ())
+            for file in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])
+        ]
+
+    def architecture(self, name: str, requires: Iterable[str] = ()) -> Architecture:
+        """Return the architecture of that name; `requires` is what to install where it is missing."""
+        return _get(self.architectures, "architecture", name, requires)
+
+    def objective(self, name: str, requires: Iterable[str] = ()) -> Objective:
+        """Return the objective of that name; `requires` is what to install where it is missing."""
+        return _get(self.objectives, "objective", name, requires)
+
+    def dataset(self, name: str, requires: Iterable[str] = ()) -> Dataset:
+        """Return the dataset of that name; `requires` is what to install where it is missing."""
+        return _get(self.datasets, "dataset", name, requires)
+
+
+def _get(known: dict[str, T], kind: str, name: str, requires: Iterable[str]) -> T:
+    if name in known:
+        return known[name]
+    packages = " ".join(requires)
+    hint = f"It comes with: pip install {packages}" if packages else did_you_mean(name, known)
+    raise UnknownNameError(f"{kind} {name!r} is not installed.", hint=hint)
+
+
+@cache
+def registry() -> Registry:
+    """Return what is installed. Bad plugins are reported on standard error, once in a process."""
+    found = Registry(tuple(_discover()))
+    for plugin in found.plugins:
+        if plugin.error:
+            print(f"genzoo: {plugin} is left out: {plugin.error}", file=sys.stderr)
+    return found
+
+
+def _discover() -> Iterable[Plugin]:
+    manager = pluggy.PluginManager("genzoo")
+    manager.add_hookspecs(hookspecs)
+    taken: dict[tuple[str, str], Plugin] = {}
+    core = Plugin("genzoo", "genzoo", __version__, builtin.__name__)
+    yield _claim(core, _collect(manager, builtin, "genzoo"), taken)
+    points = entry_points(group=GROUP)
+    for point in sorted(points, key=lambda p: (_distribution(p)[0], p.name)):
+        distribution, version = _distribution(point)
+        plugin = Plugin(point.name, distribution, version, point.value)
+        try:
+            # A plugin that prints at import must not spoil what programs read from standard output.
+            with contextlib.redirect_stdout(sys.stderr):
+                brings = _collect(manager, point.load(), f"{distribution}:{point.name}")
+            yield _claim(plugin, brings, taken)
+        except (Exception, SystemExit) as error:
+            if os.environ.get("GENZOO_STRICT") == "1":
+                raise PluginError(
+                    f"{plugin} failed: {_describe(error)}",
+                    hint="Mend or uninstall it, or unset GENZOO_STRICT to go on without it.",
+                ) from error
+            yield Plugin(point.name, distribution, version, point.value, error=_describe(error))
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    return (point.dist.name, point.dist.version) if point.dist else ("unknown", "?")
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, PluginError):
+        return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _collect(
+    manager: pluggy.PluginManager, module: object, name: str
+) -> dict[str, tuple[Any, ...]]:
+    manager.register(module, name)
+    brings: dict[str, tuple[Any, ...]] = {}
+    for kind, cls in _KINDS.items():
+        for hook in getattr(manager.hook, f"genzoo_{kind}").get_hookimpls():
+            if hook.plugin is module:
+                brings[kind] = tuple(hook.function())
+                _check_items(kind, cls, brings[kind])
+    return brings
+
+
+def _check_items(kind: str, cls: type, items: tuple[Any, ...]) -> None:
+    for item in items:
+        if not isinstance(item, cls):
+            raise PluginError(
+                f"hook genzoo_{kind} returned {item!r}.", hint=f"Return a list of {cls.__name__}."
+            )
+        version = getattr(item, "api_version", API_VERSION)
+        if version != API_VERSION:
+            raise PluginError(
+                f"{item.name!r} speaks api_version {version}, this genzoo speaks {API_VERSION}.",
+                hint="Install versions of genzoo and of the plugin that go together.",
+            )
+
+
+def _claim(
+    plugin: Plugin, brings: dict[str, tuple[Any, ...]], taken: dict[tuple[str, str], Plugin]
+) -> Plugin:
+    named = [(kind, item.name) for kind in brings if kind != "zoo_configs" for item in brings[kind]]
+    for position, claim in enumerate(named):
+        owner = plugin if claim in named[:position] else taken.get(claim)
+        if owner:
+            raise PluginError(
+                f"{claim[0].removesuffix('s')} {claim[1]!r} is already brought by {owner}.",
+                hint="Uninstall one of the two.",
+            )
+    accepted = Plugin(plugin.name, plugin.distribution, plugin.version, plugin.module, brings)
+    taken.update(dict.fromkeys(named, accepted))
+    return accepted

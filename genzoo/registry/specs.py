@@ -1,0 +1,142 @@
+"""What a plugin describes: frozen, torch-free descriptors that name code as "module:attr"."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from genzoo.errors import PluginError
+
+__all__ = [
+    "API_VERSION",
+    "Architecture",
+    "Callback",
+    "Dataset",
+    "ImageSpec",
+    "Objective",
+    "resolve",
+]
+
+API_VERSION = 1
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """The images that networks are built for: `classes` None means unconditional."""
+
+    channels: int
+    height: int
+    width: int
+    classes: int | None = None
+
+    def __str__(self) -> str:
+        classes = "unconditional" if self.classes is None else f"{self.classes} classes"
+        return f"{self.channels}x{self.height}x{self.width}, {classes}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Descriptor:
+    """What all descriptors share: a name that is theirs alone, and the API they speak."""
+
+    name: str
+    summary: str
+    api_version: int = API_VERSION
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise PluginError(
+                f"{type(self).__name__} name {self.name!r} is not valid.",
+                hint="Use lower-case letters, digits and single hyphens, as in 'my-gan'.",
+            )
+        for field in self.references():
+            value = getattr(self, field)
+            if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
+                raise PluginError(
+                    f"{type(self).__name__} {self.name!r}: {field} is {value!r}.",
+                    hint="Name code as 'package.module:attribute', so that listing imports nothing.",
+                )
+
+    def references(self) -> tuple[str, ...]:
+        """Return the fields that hold a "module:attr" reference."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(_Descriptor):
+    """A family of networks under one name.
+
+    `config` names a pydantic model, `networks` a function `(ImageSpec, config) -> dict[role, Module]`,
+    `objective` the objective it is trained with unless a zoo config says otherwise.
+    """
+
+    objective: str
+    config: str
+    networks: str
+    paper: str = ""
+
+    def references(self) -> tuple[str, ...]:
+        """Return the fields that hold a "module:attr" reference."""
+        return ("config", "networks")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective(_Descriptor):
+    """How networks learn and how images come out of them.
+
+    `config` names a pydantic model, `factory` a callable `(config) -> genzoo.objectives.Objective`.
+    """
+
+    config: str
+    factory: str
+    paper: str = ""
+
+    def references(self) -> tuple[str, ...]:
+        """Return the fields that hold a "module:attr" reference."""
+        return ("config", "factory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(_Descriptor):
+    """A set of images: `factory` is `(config, ImageSpec, split, root) -> genzoo.data.ImageDataset`.
+
+    `image` is the set's own shape, None where it takes any (a folder of images).
+    """
+
+    config: str
+    factory: str
+    image: ImageSpec | None
+    licence: str
+    class_names: tuple[str, ...] = ()
+    homepage: str = ""
+
+    def references(self) -> tuple[str, ...]:
+        """Return the fields that hold a "module:attr" reference."""
+        return ("config", "factory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Callback(_Descriptor):
+    """Something that watches a training run: `factory` is `() -> genzoo.training.Callback`."""
+
+    factory: str
+
+    def references(self) -> tuple[str, ...]:
+        """Return the fields that hold a "module:attr" reference."""
+        return ("factory",)
+
+
+def resolve(reference: str) -> Any:
+    """Import and return what "module:attr" names."""
+    module, _, attribute = reference.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise PluginError(
+            f"cannot load {reference!r}: {error}.",
+            hint="Reinstall the plugin that it comes from, or report this to its author.",
+        ) from error

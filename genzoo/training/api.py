@@ -1,0 +1,167 @@
+"""`genzoo.train`: from a name or a YAML file to a run folder and a model."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from genzoo._version import __version__
+from genzoo.data.load import load_dataset
+from genzoo.errors import ConfigError, OutputError
+from genzoo.files import write_text
+from genzoo.model import Model
+from genzoo.registry.catalog import find
+from genzoo.registry.config import TrainedConfig, ZooConfig, apply_overrides, read_config
+from genzoo.registry.discovery import registry
+from genzoo.registry.schema import validate
+from genzoo.registry.specs import resolve
+from genzoo.training.callbacks import Callback, MetricsFile, Previews, ProgressBar, TensorBoard
+from genzoo.training.trainer import Trainer
+
+__all__ = ["resolve_config", "train"]
+
+# What may differ between a run and its continuation: nothing that decides what a step computes.
+_MAY_CHANGE = (
+    "training.steps",
+    "training.log_every",
+    "training.preview_every",
+    "training.checkpoint_every",
+    "training.keep",
+    "training.workers",
+    "card.",
+    "aliases",
+    "requires",
+)
+
+
+def train(
+    config_or_name: str | os.PathLike[str] | ZooConfig,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    resume: bool = False,
+    data: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    progress: bool = True,
+    tensorboard: bool = False,
+    callbacks: Sequence[Callback] = (),
+    **overrides: Any,
+) -> Model:
+    """Train a zoo config, by name or from a YAML file, and return the model, in eval mode.
+
+    `output` is the run folder, runs/NAME unless given. `resume` goes on from its newest checkpoint; the
+    weights are then the same, bit for bit, as if the run had never stopped. `data` is the folder of
+    datasets. `overrides` are settings by dotted path, as in `**{"training.steps": 100}`.
+    """
+    config = resolve_config(config_or_name, overrides)
+    folder = Path(output) if output is not None else Path("runs") / config.name
+    _check_folder(folder, config, resume)
+    with torch.random.fork_rng():
+        dataset = load_dataset(config, "train", Path(data) if data is not None else None)
+        watching = [
+            *([ProgressBar()] if progress else []),
+            MetricsFile(folder),
+            Previews(),
+            *([_tensorboard(folder)] if tensorboard else []),
+            *(resolve(spec.factory)() for spec in registry().callbacks.values()),
+            *callbacks,
+        ]
+        trainer = Trainer(config, dataset, folder, device=device, callbacks=watching)
+        if resume:
+            trainer.resume()
+        if trainer.engine.is_main:
+            write_text(folder / "config.yaml", yaml.safe_dump(config.recipe(), sort_keys=False))
+        model = trainer.run()
+    if trainer.engine.is_main:
+        model.save(folder / "weights.safetensors")
+        record = _record(trainer).model_dump(mode="json")
+        write_text(folder / "trained.json", json.dumps(record, indent=2) + "\n")
+    return model
+
+
+def resolve_config(
+    config_or_name: str | os.PathLike[str] | ZooConfig, overrides: Mapping[str, Any]
+) -> ZooConfig:
+    """Return the zoo config of that name or in that YAML file, with values at dotted paths replaced."""
+    if isinstance(config_or_name, ZooConfig):
+        data = apply_overrides(config_or_name.model_dump(mode="json"), overrides, source="overrides")
+        return validate(ZooConfig, data, source=f"the config {config_or_name.name!r}")
+    path = Path(config_or_name)
+    if path.suffix in (".yaml", ".yml"):
+        return read_config(path, overrides)
+    return read_config(find(str(config_or_name)).path, overrides)
+
+
+def _check_folder(folder: Path, config: ZooConfig, resume: bool) -> None:
+    held = folder / "config.yaml"
+    if not resume:
+        if held.exists():
+            raise OutputError(
+                f"{folder} holds a training run already.",
+                hint="Go on with it by --resume, or choose another folder with --output.",
+            )
+        return
+    if not held.exists():
+        return  # nothing to go on from yet: a run that was killed at once starts again
+    before, now = (dict(_flat(c.recipe())) for c in (read_config(held), config))
+    changed = [
+        key
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and not key.startswith(_MAY_CHANGE)
+    ]
+    if changed:
+        key = changed[0]
+        raise ConfigError(
+            f"cannot resume {folder}: {key} was {before.get(key)!r}, it is now {now.get(key)!r}.",
+            hint="Resume with the settings that the run was started with, or start another run.",
+        )
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
+
+
+def _tensorboard(folder: Path) -> Callback:
+    try:
+        return TensorBoard(folder)
+    except ImportError:
+        raise ConfigError(
+            "TensorBoard is not installed.", hint="pip install 'genzoo[tensorboard]'"
+        ) from None
+
+
+def _record(trainer: Trainer) -> TrainedConfig:
+    state, settings = trainer.state, trainer.config.training
+    return TrainedConfig(
+        steps=state.step,
+        images=state.step * settings.batch_size,
+        seconds=round(state.seconds, 1),
+        machine=_machine(trainer.engine.device),
+        processes=trainer.engine.processes,
+        date=time.strftime("%Y-%m-%d"),
+        genzoo=__version__,
+        torch=torch.__version__,
+    )
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    listing = Path("/proc/cpuinfo")  # Linux alone has it; there, platform.processor() is often empty
+    if listing.exists():
+        models = re.findall(r"^model name\s*:\s*(.+)$", listing.read_text(), re.MULTILINE)
+        name = models[0] if models else name
+    return f"{torch.get_num_threads()} threads of {name}"

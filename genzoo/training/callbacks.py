@@ -1,0 +1,195 @@
+"""What watches a run: progress bar, previews, metrics file, TensorBoard, and what plugins add."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from genzoo.files import write_text
+from genzoo.images import grid, save_image
+from genzoo.model import Model
+from genzoo.registry.config import ZooConfig
+
+__all__ = ["Callback", "MetricsFile", "Previews", "ProgressBar", "Run", "TensorBoard"]
+
+
+@dataclass
+class Run:
+    """A training run as callbacks see it."""
+
+    config: ZooConfig
+    folder: Path
+    model: Model
+    """The networks that sample, averaged where the config says so; in eval mode."""
+    step: int = 0
+    """Steps done."""
+    seconds: float = 0.0
+    """Seconds spent training, over all sessions."""
+    speed: float = 0.0
+    """Images a second, since the last figures."""
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return self.config.training.steps
+
+
+class Callback:
+    """Base class: override what you need. Only the main process calls it."""
+
+    def on_start(self, run: Run) -> None:
+        """Before the first step; `run.step` is not 0 where the run was resumed."""
+
+    def on_step(self, run: Run) -> None:
+        """After every step."""
+
+    def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
+        """After every `log_every` steps: each figure's mean over them."""
+
+    def on_checkpoint(self, run: Run, folder: Path) -> None:
+        """After a checkpoint was written."""
+
+    def on_end(self, run: Run) -> None:
+        """After the last step, or when the run stops before it."""
+
+
+class ProgressBar(Callback):
+    """A bar with losses, images a second and time left; plain lines where there is no terminal."""
+
+    seconds_between_lines = 10.0
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._bar: Progress | None = None
+        self._printed = 0.0
+
+    def on_start(self, run: Run) -> None:
+        """Show the bar."""
+        if self.console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed}/{task.total}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[figures]}"),
+                console=self.console,
+            )
+            self._task = self._bar.add_task(
+                run.config.name, total=run.steps, completed=run.step, figures=""
+            )
+            self._bar.start()
+
+    def on_step(self, run: Run) -> None:
+        """Move the bar."""
+        if self._bar:
+            self._bar.update(self._task, completed=run.step)
+
+    def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
+        """Show losses and speed."""
+        losses = [f"{name} {value:.3f}" for name, value in figures.items() if name.endswith("loss")]
+        text = " ".join([*losses, f"{run.speed:.0f} images/s"])
+        now = time.monotonic()
+        if self._bar:
+            self._bar.update(self._task, figures=text)
+        elif now - self._printed >= self.seconds_between_lines or run.step == run.steps:
+            self._printed = now
+            left = (run.steps - run.step) * run.config.training.batch_size / max(run.speed, 1e-9)
+            self.console.print(
+                f"{run.config.name} {run.step}/{run.steps} {text} {left:.0f} s left", soft_wrap=True
+            )
+
+    def on_end(self, run: Run) -> None:
+        """Take the bar away."""
+        if self._bar:
+            self._bar.stop()
+
+
+class MetricsFile(Callback):
+    """`metrics.jsonl`: one line of figures every `log_every` steps."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "metrics.jsonl"
+
+    def on_start(self, run: Run) -> None:
+        """Drop the lines that a resumed run is about to write again."""
+        if self.path.exists():
+            lines = [line for line in self.path.read_text().splitlines() if _step_of(line) <= run.step]
+            write_text(self.path, "".join(f"{line}\n" for line in lines))
+
+    def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
+        """Append a line."""
+        row = {
+            "step": run.step,
+            "seconds": round(run.seconds, 3),
+            "images_per_second": round(run.speed, 1),
+            **figures,
+        }
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+class Previews(Callback):
+    """The same noise and labels drawn again and again, as `previews/step-….png`."""
+
+    seed = 0
+
+    def on_start(self, run: Run) -> None:
+        """Draw what the untrained networks make."""
+        if run.step == 0:
+            self._draw(run)
+
+    def on_step(self, run: Run) -> None:
+        """Draw every `preview_every` steps, and after the last."""
+        if run.step % run.config.training.preview_every == 0 or run.step == run.steps:
+            self._draw(run)
+
+    def _draw(self, run: Run) -> None:
+        images, columns = preview(run.model)
+        path = run.folder / "previews" / f"step-{run.step:08d}.png"
+        provenance = {"model": run.config.name, "step": str(run.step), "seed": str(self.seed)}
+        save_image(images, path, columns, provenance)
+
+
+class TensorBoard(Callback):
+    """Figures and previews for TensorBoard, in `tensorboard/`; needs the extra genzoo[tensorboard]."""
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # an extra: imported where it is asked for
+
+        self._writer = SummaryWriter(folder / "tensorboard")  # type: ignore[no-untyped-call]
+
+    def on_step(self, run: Run) -> None:
+        """Write the preview grid."""
+        if run.step % run.config.training.preview_every == 0:
+            picture = grid(*preview(run.model))
+            self._writer.add_image("preview", picture, run.step)  # type: ignore[no-untyped-call]
+
+    def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
+        """Write the figures."""
+        for name, value in {**figures, "images_per_second": run.speed}.items():
+            self._writer.add_scalar(name, value, run.step)  # type: ignore[no-untyped-call]
+
+    def on_end(self, run: Run) -> None:
+        """Write what is left."""
+        self._writer.close()  # type: ignore[no-untyped-call]
+
+
+def preview(model: Model) -> tuple[Tensor, int]:
+    """Return the images of fixed noise, and how many stand in a row: a column for each class."""
+    columns = 8 if model.classes is None else min(model.classes, 10)
+    labels = None if model.classes is None else range(columns)
+    return model.sample(8 * columns, seed=Previews.seed, labels=labels), columns
+
+
+def _step_of(line: str) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return 2**63  # a line cut short by a kill is dropped

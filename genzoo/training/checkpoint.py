@@ -1,0 +1,106 @@
+"""Checkpoints: safetensors and JSON, whole or not there at all, nothing pickled."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from genzoo.errors import TrainingError
+from genzoo.files import atomic_folder, write_text
+from genzoo.model import Model
+
+__all__ = ["Checkpoint", "Position", "load_optimizer", "newest", "optimizer_tensors", "save"]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run stands."""
+
+    step: int
+    """Steps done."""
+    seconds: float
+    """Seconds spent training, over all sessions."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's folder, and what it says."""
+
+    folder: Path
+    position: Position
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all tensors of the training state, or raise TrainingError where the file is damaged."""
+        try:
+            return load_file(self.folder / "training.safetensors")
+        except (OSError, SafetensorError) as error:
+            raise TrainingError(
+                f"the checkpoint {self.folder} is damaged: {error}.",
+                hint="Delete that folder and run again: the one before it is used.",
+            ) from None
+
+
+def save(
+    folder: Path, position: Position, tensors: Mapping[str, Tensor], model: Model, keep: int
+) -> Path:
+    """Write the checkpoint of a step under `folder`, then delete all but the newest `keep`."""
+    target = folder / f"step-{position.step:08d}"
+    if not target.exists():
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        with atomic_folder(target) as beside:
+            save_file(plain, beside / "training.safetensors")
+            model.save(beside / "weights.safetensors")
+            write_text(beside / "position.json", json.dumps(asdict(position)))
+    for old in _folders(folder)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def newest(folder: Path) -> Checkpoint | None:
+    """Return the newest checkpoint under `folder`, None where there is none."""
+    for candidate in reversed(_folders(folder)):
+        try:
+            position = Position(**json.loads((candidate / "position.json").read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise TrainingError(
+                f"the checkpoint {candidate} is damaged: {error}.",
+                hint="Delete that folder and run again: the one before it is used.",
+            ) from None
+        return Checkpoint(candidate, position)
+    return None
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
+    """Return an optimizer's state as flat tensors; its settings come from the zoo config."""
+    state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
+    return {
+        f"{prefix}.{index}.{key}": torch.as_tensor(value)
+        for index, values in state.items()
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def load_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str
+) -> None:
+    """Put the state that `optimizer_tensors` gave back."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(f"{prefix}."):
+            index, key = name.removeprefix(f"{prefix}.").split(".")
+            state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"))

@@ -1,0 +1,76 @@
+"""Devices, processes and precision, by accelerate: the only place that knows how many processes train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
+from torch import Tensor, nn
+
+from genzoo.errors import ConfigError
+from genzoo.loading import find_device
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """One process's place among all that train together.
+
+    Gradients are averaged by one all-reduce after each backward, as in StyleGAN and EDM, and not by
+    DistributedDataParallel, whose hooks support neither penalties (a backward inside the backward) nor
+    several forwards of one network before it.
+    """
+
+    def __init__(self, device: str | None, precision: str, batch_size: int) -> None:
+        self._state = PartialState(cpu=device == "cpu")
+        self.processes = self._state.num_processes
+        self.rank = self._state.process_index
+        self.is_main = self._state.is_main_process
+        self.device = self._state.device if self.processes > 1 else find_device(device)
+        self.precision = precision
+        if batch_size % self.processes:
+            raise ConfigError(
+                f"training.batch_size {batch_size} cannot be shared by {self.processes} processes.",
+                hint=f"Use a multiple of {self.processes}: it is the size of the global batch.",
+            )
+        share = batch_size // self.processes
+        self.rows = slice(self.rank * share, (self.rank + 1) * share)
+        """This process's rows of each global batch."""
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context that forwards run in."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def convert_batch_norm(self, networks: nn.ModuleDict) -> nn.ModuleDict:
+        """Let BatchNorm see the global batch where several processes share it."""
+        if self.processes == 1 or self.device.type != "cuda":  # SyncBatchNorm is CUDA's alone
+            return networks
+        converted: nn.ModuleDict = nn.SyncBatchNorm.convert_sync_batchnorm(networks)
+        return converted
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace each gradient by its mean over all processes."""
+        if self.processes == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = self.mean(torch.cat([g.reshape(-1) for g in gradients]))
+        for gradient, part in zip(
+            gradients, flat.split([g.numel() for g in gradients]), strict=True
+        ):
+            gradient.copy_(part.view_as(gradient))
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """Return the mean of a tensor over all processes."""
+        if self.processes == 1:
+            return tensor
+        averaged: Tensor = reduce(tensor, reduction="mean")
+        return averaged
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        self._state.wait_for_everyone()

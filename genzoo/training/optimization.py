@@ -1,0 +1,67 @@
+"""Optimizers and the learning rate, from the zoo config."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from genzoo.errors import ConfigError
+from genzoo.objectives.base import Phase
+from genzoo.registry.config import ScheduleConfig, TrainingConfig
+
+__all__ = ["build_optimizer", "check_phases", "learning_rate_factor", "set_learning_rate"]
+
+_CLASSES: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+_FUSED = {"adam", "adamw", "sgd"}  # one kernel for all parameters, on the CPU too; RMSprop has none
+
+
+def check_phases(config: TrainingConfig, phases: Sequence[Phase]) -> None:
+    """Raise ConfigError where `optimizers` names a phase that the objective does not have."""
+    names = [phase.name for phase in phases]
+    if unknown := sorted(set(config.optimizers) - set(names)):
+        raise ConfigError(
+            f"training.optimizers.{unknown[0]}: the objective has no such phase.",
+            hint=f"Its phases: {', '.join(names)}.",
+        )
+
+
+def build_optimizer(
+    config: TrainingConfig, phase: Phase, parameters: Sequence[nn.Parameter]
+) -> torch.optim.Optimizer:
+    """Return the optimizer of a phase; its learning rate is set step by step."""
+    chosen = config.optimizers.get(phase.name, config.optimizer)
+    options = chosen.model_dump(exclude={"name"})
+    if chosen.name in _FUSED:
+        options["fused"] = True
+    optimizer = _CLASSES[chosen.name](parameters, **options)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return optimizer
+
+
+def learning_rate_factor(config: ScheduleConfig, step: int, steps: int) -> float:
+    """Return what multiplies the learning rate at `step` of `steps`, counted from 0.
+
+    A linear rise over `warmup_steps`, then `constant`, or half a cosine from 1 to `final`
+    (Loshchilov and Hutter 2017, arXiv:1608.03983, eq. 5 without restarts).
+    """
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    if config.name == "constant":
+        return 1.0
+    progress = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
+    return config.final + (1 - config.final) * (1 + math.cos(math.pi * min(1.0, progress))) / 2
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set every group's learning rate to its initial one times `factor`."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * factor

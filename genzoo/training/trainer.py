@@ -1,0 +1,232 @@
+"""The loop: phases, gradients, averages, callbacks. It knows nothing about GANs or VAEs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from genzoo.building import build_networks, build_objective, check_roles
+from genzoo.data.batches import Batches
+from genzoo.data.fitting import ImageDataset
+from genzoo.errors import TrainingError
+from genzoo.model import Model
+from genzoo.noise import StepNoise
+from genzoo.objectives.base import Batch, Phase
+from genzoo.registry.config import ZooConfig
+from genzoo.training import checkpoint
+from genzoo.training.callbacks import Callback, Run
+from genzoo.training.ema import averaged
+from genzoo.training.engine import Engine
+from genzoo.training.figures import Figures
+from genzoo.training.interrupt import Interrupted, StopRequest, stop_requests
+from genzoo.training.optimization import (
+    build_optimizer,
+    check_phases,
+    learning_rate_factor,
+    set_learning_rate,
+)
+
+__all__ = ["Trainer"]
+
+_ODD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: neighbouring seeds land far apart
+_MAX_PROCESSES = 2**16
+
+
+class Trainer:
+    """Trains the networks of one zoo config. Step k depends on (seed, k) alone."""
+
+    def __init__(
+        self,
+        config: ZooConfig,
+        dataset: ImageDataset,
+        folder: Path,
+        *,
+        device: str | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        settings = config.training
+        self.config = config
+        self.engine = Engine(device, settings.precision, settings.batch_size)
+        self.checkpoints = folder / "checkpoints"
+        self.callbacks = callbacks if self.engine.is_main else ()
+
+        torch.manual_seed(settings.seed)
+        self.objective = build_objective(config).to(self.engine.device)
+        networks = build_networks(config)
+        check_roles(config, networks, self.objective)
+        check_phases(settings, self.objective.phases)
+        self.networks = self.engine.convert_batch_norm(
+            nn.ModuleDict(networks).to(self.engine.device).train()
+        )
+        self._trainable = {
+            role: [p for p in network.parameters() if p.requires_grad]
+            for role, network in self.networks.items()
+        }
+        self._parameters = {
+            phase.name: [p for role in sorted(phase.trains) for p in self._trainable[role]]
+            for phase in self.objective.phases
+        }
+        self.optimizers = {
+            phase.name: build_optimizer(settings, phase, self._parameters[phase.name])
+            for phase in self.objective.phases
+        }
+        self._sampling = nn.ModuleDict(
+            {role: self.networks[role] for role in sorted(self.objective.sampling_roles)}
+        )
+        self.average = averaged(self._sampling, settings.ema) if settings.ema else None
+        self.batches = Batches(
+            dataset,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            rows=self.engine.rows,
+            device=self.engine.device,
+            workers=settings.workers,
+        )
+        drawn = self._sampling if self.average is None else self.average.module
+        self.state = Run(config, folder, Model(config, drawn, self.objective))
+        self._finite = torch.ones((), dtype=torch.bool, device=self.engine.device)
+
+    def resume(self) -> bool:
+        """Go on from the newest checkpoint, and say whether there was one."""
+        found = checkpoint.newest(self.checkpoints)
+        if found is None:
+            return False
+        tensors = found.tensors()
+        for prefix, module in self._modules().items():
+            part = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            module.load_state_dict(part)
+        for name, optimizer in self.optimizers.items():
+            checkpoint.load_optimizer(optimizer, tensors, f"optimizer.{name}")
+        self.state.step = found.position.step
+        self.state.seconds = found.position.seconds
+        return True
+
+    def run(self) -> Model:
+        """Train to the last step and return the model that samples.
+
+        Raises TrainingError where a loss is not finite, and Interrupted on SIGINT or SIGTERM, once
+        the state is saved.
+        """
+        self._call("on_start")
+        try:
+            with stop_requests() as stop:
+                self._loop(stop)
+                self._save()
+        finally:
+            self._call("on_end")
+        if self.state.step < self.state.steps:
+            raise Interrupted(self.state.step, self.state.folder)
+        return self.state.model.eval()
+
+    def _loop(self, stop: StopRequest) -> None:
+        state, settings = self.state, self.config.training
+        figures = Figures(self.engine, state)
+        for images, labels in self.batches.iterate(state.step, settings.steps):
+            figures.add(self.train_step(state.step, images, labels))
+            state.step += 1
+            if state.step % settings.log_every == 0 or state.step == settings.steps:
+                self._check_finite()
+                self._call("on_figures", figures.take())
+            self._call("on_step")
+            if state.step % settings.checkpoint_every == 0:
+                self._save()
+            if stop.made:
+                return
+
+    def train_step(self, step: int, images: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """Run every phase that is due at `step` on one batch; return its figures as `phase/name`."""
+        settings = self.config.training
+        # For what draws from the global generator, as dropout does: a resumed run draws the same.
+        torch.manual_seed(
+            (settings.seed * _ODD + step * _MAX_PROCESSES + self.engine.rank) % 2**63
+        )
+        factor = learning_rate_factor(settings.schedule, step, settings.steps)
+        figures: dict[str, Tensor] = {}
+        for phase in self.objective.phases:
+            if (step + 1) % phase.every == 0:
+                scalars = self._train_phase(phase, step, factor, images, labels)
+                figures |= {f"{phase.name}/{name}": value for name, value in scalars.items()}
+        if self.average is not None:
+            self.average.update_parameters(self._sampling)
+        return figures
+
+    def _train_phase(
+        self, phase: Phase, step: int, factor: float, images: Tensor, labels: Tensor | None
+    ) -> dict[str, Tensor]:
+        settings, optimizer = self.config.training, self.optimizers[phase.name]
+        parameters = self._parameters[phase.name]
+        # Gradients of the other networks would be computed for nothing.
+        for role, owned in self._trainable.items():
+            for parameter in owned:
+                parameter.requires_grad_(role in phase.trains)
+        noise = StepNoise(
+            settings.seed,
+            step,
+            stream=phase.name,
+            batch_size=settings.batch_size,
+            rows=self.engine.rows,
+            device=self.engine.device,
+        )
+        with self.engine.autocast():
+            batch = Batch(images, labels, noise)
+            loss, scalars = self.objective.loss(phase.name, self.networks, batch, step)
+        self._finite &= loss.detach().isfinite()
+        if self.engine.device.type == "cpu":  # elsewhere, to ask is to wait for the device
+            self._check_finite(phase.name)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.engine.average_gradients(parameters)
+        if settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+        set_learning_rate(optimizer, factor)
+        optimizer.step()
+        return scalars
+
+    def _check_finite(self, phase: str = "") -> None:
+        if self._finite:
+            return
+        last = checkpoint.newest(self.checkpoints)
+        kept = f"The last good checkpoint is {last.folder}: " if last else "No checkpoint yet: "
+        where = f" of the phase {phase!r}" if phase else ""
+        raise TrainingError(
+            f"the loss{where} is not finite at step {self.state.step + 1}.",
+            hint=f"{kept}lower the learning rate, set training.clip_norm or raise the penalties.",
+        )
+
+    def _save(self) -> None:
+        self._check_finite()
+        if not all(bool(p.isfinite().all()) for p in self.networks.parameters()):
+            self._finite &= False  # a gradient was not finite: the next loss would show it too late
+            self._check_finite()
+        if self.engine.is_main:
+            state = self.state
+            tensors = {
+                f"{prefix}{name}": tensor
+                for prefix, module in self._modules().items()
+                for name, tensor in module.state_dict().items()
+            }
+            for name, optimizer in self.optimizers.items():
+                tensors |= checkpoint.optimizer_tensors(optimizer, f"optimizer.{name}")
+            position = checkpoint.Position(state.step, state.seconds)
+            keep = self.config.training.keep
+            folder = checkpoint.save(self.checkpoints, position, tensors, state.model, keep)
+            self._call("on_checkpoint", folder)
+        self.engine.wait()
+
+    def _modules(self) -> dict[str, nn.Module]:
+        modules: dict[str, nn.Module] = {"networks.": self.networks, "objective.": self.objective}
+        if self.average is not None:
+            modules["average."] = self.average
+        return modules
+
+    def _call(self, event: str, *arguments: object) -> None:
+        # Without an average the model shares its networks with the training, which wants train mode.
+        shared = self.average is None and bool(self.callbacks)
+        self._sampling.train(not shared)
+        for callback in self.callbacks:
+            getattr(callback, event)(self.state, *arguments)
+        self._sampling.train()

@@ -1,0 +1,1 @@
+"""Safetensors only: where weights come from, verify, read, write."""

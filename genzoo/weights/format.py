@@ -1,0 +1,103 @@
+"""Weights files: safetensors, checked whole, with all that rebuilds their model in one metadata key.
+
+The key `genzoo` holds sorted JSON: the zoo config, and a sha256 over names, shapes, types, config and
+tensor bytes. So a file given by path, whose own sha256 nobody states, still cannot be changed unnoticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from genzoo.errors import WeightsError
+from genzoo.files import atomic_file
+
+__all__ = ["file_sha256", "read", "verify", "write"]
+
+_KEY = "genzoo"
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON header; the same tensors and header give the same bytes."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    stamped = {**header, "digest": _digest(plain, header)}
+    with atomic_file(path) as beside:
+        save_file(plain, beside, metadata={_KEY: _json(stamped)})
+
+
+def read(path: Path, *, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors (memory-mapped, on the CPU) and the header of a weights file, verified.
+
+    Raises WeightsError where the file is missing, not whole, not what `sha256` says, or not genzoo's.
+    """
+    if sha256 is not None:
+        verify(path, sha256)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except FileNotFoundError:
+        raise WeightsError(f"there is no file {path}.", hint="Check the path.") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is not a whole safetensors file: {error}.",
+            hint="It is damaged, cut short or of another format (pickles are never read): get it anew.",
+        ) from None
+    try:
+        header = json.loads(metadata[_KEY])
+        stamp = header.pop("digest")
+    except (KeyError, ValueError, AttributeError, TypeError):
+        raise WeightsError(
+            f"{path} was not written by genzoo: it has no readable {_KEY!r} metadata.",
+            hint="Give a file that Model.save or `genzoo train` wrote.",
+        ) from None
+    if stamp != _digest(tensors, header):
+        raise WeightsError(
+            f"{path} is damaged: its content does not match its digest.", hint="Get it anew."
+        )
+    return tensors, header
+
+
+def verify(path: Path, sha256: str) -> None:
+    """Raise WeightsError unless the file is there and has that sha256."""
+    try:
+        found = file_sha256(path)
+    except FileNotFoundError:
+        raise WeightsError(
+            f"the weights file {path} is missing.", hint="Reinstall the package that it belongs to."
+        ) from None
+    except OSError as error:
+        raise WeightsError(
+            f"cannot read {path}: {error.strerror}.", hint="Check the path."
+        ) from None
+    if found != sha256:
+        raise WeightsError(
+            f"{path} is damaged or not the file meant: its sha256 is {found}, expected {sha256}.",
+            hint="Reinstall the package that it belongs to, or delete the file and get it anew.",
+        )
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hex sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _digest(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+    layout = [(name, str(t.dtype), list(t.shape)) for name, t in sorted(tensors.items())]
+    digest = hashlib.sha256(_json([layout, header]).encode())
+    for _, tensor in sorted(tensors.items()):
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

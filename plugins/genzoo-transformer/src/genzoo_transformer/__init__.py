@@ -1,0 +1,1 @@
+"""A generative adversarial network with a transformer generator, for genzoo."""

@@ -1,0 +1,1 @@
+"""A convolutional variational autoencoder for genzoo."""

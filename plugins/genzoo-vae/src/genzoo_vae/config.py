@@ -1,0 +1,30 @@
+"""The config of the VAE."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from genzoo.registry.schema import Config
+
+Likelihood = Literal["bernoulli", "gaussian", "categorical", "discretized-logistic"]
+
+
+class VAEConfig(Config):
+    """How wide and how deep the encoder and the decoder are, and what the decoder predicts."""
+
+    latent_dim: int = Field(32, ge=1, le=4096)
+    """Size Z of the latent. Small ones give better samples, large ones better reconstructions."""
+
+    channels: int = Field(32, ge=16, le=512, multiple_of=16)
+    """Channels at half resolution; they double at each further halving, up to four times this."""
+
+    blocks: int = Field(1, ge=1, le=8)
+    """Residual blocks per resolution, in the encoder and in the decoder."""
+
+    likelihood: Likelihood = "bernoulli"
+    """Distribution of a pixel given the latent; gaussian and discretized-logistic learn a scale."""
+
+    bins: int = Field(256, ge=2, le=256)
+    """Grey levels that the categorical and discretized-logistic likelihoods tell apart."""
