@@ -8,12 +8,31 @@ from torch import nn
 
 from genzoo.errors import ConfigError, PluginError
 from genzoo.objectives.base import Objective
+from genzoo.registry import specs
 from genzoo.registry.catalog import part_config
 from genzoo.registry.config import ZooConfig
 from genzoo.registry.discovery import registry
 from genzoo.registry.specs import resolve
 
-__all__ = ["build_networks", "build_objective"]
+__all__ = ["build_networks", "build_objective", "check_roles", "complete"]
+
+
+def complete(config: ZooConfig) -> ZooConfig:
+    """Return a zoo config with every default of its architecture and objective written out.
+
+    What is trained and saved states them all, so that a plugin may change a default later.
+    """
+    known = registry()
+    described: dict[str, specs.Architecture | specs.Objective] = {
+        "architecture": known.architecture(config.architecture.name, config.requires),
+        "objective": known.objective(config.objective.name, config.requires),
+    }
+    parts = {}
+    for kind, spec in described.items():
+        part = getattr(config, kind)
+        values = part_config(spec, part.config, source=config.name, at=f"{kind}.config")
+        parts[kind] = part.model_copy(update={"config": values.model_dump(mode="json")})
+    return config.model_copy(update=parts)
 
 
 def build_networks(config: ZooConfig) -> dict[str, nn.Module]:

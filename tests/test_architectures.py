@@ -37,8 +37,9 @@ def build(name: str, spec: ImageSpec) -> dict[str, nn.Module]:
     return networks
 
 
-# One call a role, as the contract has it. Each takes the network, latents (B, Z), images (B, C, H, W)
-# and labels (B,) or None, checks shapes and ranges, and returns all that came out as (B, values).
+# One call a role, as the contract has it. Each takes the network, latents (B, Z), images
+# (B, C, H, W) and labels (B,) or None, checks shapes and ranges, and returns what came out as
+# (B, values).
 
 
 def call_generator(network: nn.Module, z: Tensor, images: Tensor, labels: Tensor | None) -> Tensor:
@@ -135,7 +136,7 @@ def test_every_role_answers_with_the_shapes_and_ranges_of_its_contract(
 @small_specs
 def test_a_gradient_reaches_every_parameter(name: str, spec: ImageSpec) -> None:
     networks = build(name, spec)
-    # Away from the initial values: some of them, a gate of zero say, hold gradients back on purpose.
+    # Away from the initial values: some, a gate of zero say, hold gradients back on purpose.
     with torch.no_grad():
         for network in networks.values():
             for parameter in network.parameters():

@@ -139,8 +139,8 @@ class Adversarial(Objective):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         generator, discriminator = networks["generator"], networks["discriminator"]
         weights = self._penalty_weights(step)
-        # In float32 the penalties differentiate the logits that the loss is made of, and so save two
-        # of four forwards. Under autocast those are too coarse to be differentiated twice.
+        # In float32 the penalties differentiate the logits that the loss is made of, which saves
+        # two of four forwards. Under autocast those are too coarse to be differentiated twice.
         autocast = torch.is_autocast_enabled(batch.images.device.type)
         with torch.no_grad():
             fake = generator(prior_latents(generator, batch.noise), batch.labels)

@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from genzoo._version import __version__
+from genzoo.building import complete
 from genzoo.data.load import load_dataset
 from genzoo.errors import ConfigError, OutputError
 from genzoo.files import write_text
@@ -61,7 +62,7 @@ def train(
     weights are then the same, bit for bit, as if the run had never stopped. `data` is the folder of
     datasets. `overrides` are settings by dotted path, as in `**{"training.steps": 100}`.
     """
-    config = resolve_config(config_or_name, overrides)
+    config = complete(resolve_config(config_or_name, overrides))
     folder = Path(output) if output is not None else Path("runs") / config.name
     _check_folder(folder, config, resume)
     with torch.random.fork_rng():
@@ -111,7 +112,7 @@ def _check_folder(folder: Path, config: ZooConfig, resume: bool) -> None:
         return
     if not held.exists():
         return  # nothing to go on from yet: a run that was killed at once starts again
-    before, now = (dict(_flat(c.recipe())) for c in (read_config(held), config))
+    before, now = (dict(_flat(c.recipe())) for c in (complete(read_config(held)), config))
     changed = [
         key
         for key in sorted(before.keys() | now.keys())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from torch import Tensor
 from genzoo.data.batches import Batches
 from genzoo.data.configs import FolderConfig
 from genzoo.data.fitting import ImageDataset, TensorImages
-from genzoo.data.folder import folder
+from genzoo.data.folder import FolderImages, folder
 from genzoo.errors import DataError
 from genzoo.registry.specs import ImageSpec
 
 SIZE = 10
+
+Drawn = tuple[Tensor, Tensor | None]
 
 
 def in_memory(size: int = SIZE, *, labels: bool = True) -> TensorImages:
@@ -30,8 +33,8 @@ def in_memory(size: int = SIZE, *, labels: bool = True) -> TensorImages:
     )
 
 
-def on_disk(path: Path, *, labels: bool = True) -> ImageDataset:
-    """As in_memory's, the first half in class 0: no image reaches the test split, which takes a tenth."""
+def on_disk(path: Path, *, labels: bool = True) -> FolderImages:
+    """Image i is filled with i. Nine files, because the tenth would go to the test split."""
     for number in range(SIZE - 1):
         target = path / ("low" if number < 5 else "top") / f"{number}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -51,15 +54,16 @@ def numbers(images: Tensor) -> list[int]:
     return [round(value) for value in ((images[:, 0, 0, 0] + 1) * 127.5).tolist()]
 
 
-def drawn(batches: Batches, start: int, stop: int) -> list[tuple[Tensor, Tensor | None]]:
+def drawn(batches: Batches, start: int, stop: int) -> list[Drawn]:
     return list(batches.iterate(start, stop))
 
 
-def assert_same(one: list[tuple[Tensor, Tensor | None]], two: list[tuple[Tensor, Tensor]]) -> None:
+def assert_same(one: Sequence[Drawn], two: Sequence[Drawn]) -> None:
     assert len(one) == len(two)
     for (images, labels), (others, other_labels) in zip(one, two, strict=True):
         assert torch.equal(images, others)
         assert labels is not None
+        assert other_labels is not None
         assert torch.equal(labels, other_labels)
 
 
@@ -163,11 +167,12 @@ def test_the_rows_of_two_processes_are_those_of_one(dataset: ImageDataset) -> No
         drawn(Batches(dataset, batch_size=6, seed=4, rows=rows), 0, 5)
         for rows in (slice(0, 3), slice(3, 6))
     ]
-    joined = [
-        (torch.cat([first[0], second[0]]), torch.cat([first[1], second[1]]))
-        for first, second in zip(*parts, strict=True)
-    ]
-    assert_same(whole, joined)
+    for (images, labels), *halves in zip(whole, *parts, strict=True):
+        assert torch.equal(images, torch.cat([half[0] for half in halves]))
+        assert labels is not None
+        assert labels.tolist() == [
+            label for half in halves if half[1] is not None for label in half[1].tolist()
+        ]
 
 
 def test_workers_give_what_this_process_gives(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -10,25 +12,30 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from genzoo.data.configs import FolderConfig
+from genzoo.data.fitting import Split
 from genzoo.data.folder import FolderImages, folder
 from genzoo.errors import DataError
 from genzoo.registry.specs import ImageSpec
 
+Fit = Literal["crop", "stretch"]
+
+SPLITS: tuple[Split, ...] = ("train", "test")
+SMALL = ImageSpec(1, 2, 2)
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
-def save(path: Path, image: Image.Image | None = None, **options: object) -> None:
+def save(path: Path, image: Image.Image | None = None, **options: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     (image or Image.new("L", (2, 2), 9)).save(path, **options)
 
 
 def load(
-    path: Path, image: ImageSpec = ImageSpec(1, 2, 2), *, split: str = "train", fit: str = "crop"
+    path: Path, image: ImageSpec = SMALL, *, split: Split = "train", fit: Fit = "crop"
 ) -> FolderImages:
     return folder(FolderConfig(path=str(path), fit=fit), image, split, None)
 
 
-def only(path: Path, image: ImageSpec, *, fit: str = "crop") -> Tensor:
+def only(path: Path, image: ImageSpec, *, fit: Fit = "crop") -> Tensor:
     """Return the pixels of a folder's one image."""
     dataset = load(path, image, fit=fit)
     assert len(dataset) == 1
@@ -42,7 +49,7 @@ def names(dataset: FolderImages) -> list[str]:
     return [Path(file).name for file in dataset.files]
 
 
-def refused(path: Path, image: ImageSpec = ImageSpec(1, 2, 2), *, split: str = "train") -> str:
+def refused(path: Path, image: ImageSpec = SMALL, *, split: Split = "train") -> str:
     with pytest.raises(DataError) as raised:
         load(path, image, split=split)
     assert raised.value.hint
@@ -105,11 +112,11 @@ def test_every_tenth_file_is_kept_for_testing(tmp_path: Path) -> None:
 def test_train_and_test_folders_are_the_splits(tmp_path: Path) -> None:
     for name in ("train/cat/a.png", "train/dog/b.png", "test/cat/c.png", "test/dog/d.png"):
         save(tmp_path / name)
-    for split, expected in (("train", ["a.png", "b.png"]), ("test", ["c.png", "d.png"])):
-        dataset = load(tmp_path, ImageSpec(1, 2, 2, 2), split=split)
-        assert names(dataset) == expected
-        assert dataset.class_names == ("cat", "dog")
-        assert dataset.labels == (0, 1)
+    train, test = (load(tmp_path, ImageSpec(1, 2, 2, 2), split=s) for s in SPLITS)
+    assert names(train) == ["a.png", "b.png"]
+    assert names(test) == ["c.png", "d.png"]
+    assert train.class_names == test.class_names == ("cat", "dog")
+    assert train.labels == test.labels == (0, 1)
 
 
 def test_the_path_may_start_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,17 +170,36 @@ def test_a_wrong_number_of_classes_is_refused(tmp_path: Path, name: str, expecte
     assert expected in refused(tmp_path, ImageSpec(1, 2, 2, 10))
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture", "truncated", "floats"])
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | str) -> None:
-    file = tmp_path / ("a.tif" if content == "floats" else "a.png")
-    if content == "floats":
-        Image.fromarray(np.ones((4, 4), dtype=np.float32)).save(file)
-    elif content == "truncated":
-        noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(file)
-        file.write_bytes(file.read_bytes()[:-500])
-    else:
-        file.write_bytes(content)
+def cut(kind: str) -> bytes:
+    """Return an image file that lacks its end."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file, format=kind)
+    return file.getvalue()[:-500]
+
+
+def floats() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.ones((4, 4), dtype=np.float32)).save(file, format="tiff")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.png", b""),
+        ("a.jpg", b"not a picture"),
+        ("a.png", cut("png")),
+        ("a.jpg", cut("jpeg")),
+        ("a.gif", cut("gif")),
+        ("a.webp", cut("webp")),
+        ("a.tif", floats()),
+    ],
+    ids=["empty", "text", "cut png", "cut jpeg", "cut gif", "cut webp", "floating point"],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
     dataset = load(tmp_path)
     with pytest.raises(DataError) as raised:
         dataset[0]
@@ -184,7 +210,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | st
 @pytest.mark.parametrize("given", [{}, {"path": ""}, {"path": "x", "fit": "pad"}])
 def test_the_config_needs_a_path_and_a_known_fit(given: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
-        FolderConfig(**given)
+        FolderConfig.model_validate(given)
 
 
 # How it is decoded
@@ -247,7 +273,9 @@ def test_a_transparent_palette_entry_is_white(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize(("stored", "expected"), [(0, 0), (257, 1), (32896, 128), (65535, 255)])
+@pytest.mark.parametrize(
+    ("stored", "expected"), [(0, 0), (128, 0), (129, 1), (65406, 254), (65407, 255)]
+)
 def test_sixteen_bits_are_scaled_to_eight(
     tmp_path: Path, suffix: str, stored: int, expected: int
 ) -> None:
@@ -265,6 +293,6 @@ def test_print_colours_become_rgb(tmp_path: Path) -> None:
     assert only(tmp_path, ImageSpec(3, 2, 2))[:, 0, 0].tolist() == list(RED)
 
 
-def test_a_single_white_photograph_becomes_grey(tmp_path: Path) -> None:
+def test_a_white_photograph_becomes_white_in_grey(tmp_path: Path) -> None:
     save(tmp_path / "a.png", Image.new("RGB", (3, 5), WHITE))
     assert (only(tmp_path, ImageSpec(1, 4, 6)) == 255).all()

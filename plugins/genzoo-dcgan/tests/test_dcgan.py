@@ -5,20 +5,20 @@ from typing import Any
 
 import pytest
 import torch
-from genzoo_dcgan.config import DCGANConfig
-from genzoo_dcgan.networks import Discriminator, Generator, build, halvings
 from pydantic import ValidationError
 from torch import nn
 
 from genzoo import ImageSpec, UnsupportedError
 from genzoo.errors import LabelError
+from genzoo_dcgan.config import DCGANConfig
+from genzoo_dcgan.networks import Discriminator, Generator, build, halvings
 
 MNIST = ImageSpec(1, 28, 28, 10)
 
 
-def maps(network: nn.Module, kind: type[nn.Module]) -> list[int]:
+def maps(network: nn.Module, kind: type[nn.Conv2d] | type[nn.ConvTranspose2d]) -> list[int]:
     """Return the output channels of the network's convolutions of one kind, in order."""
-    return [int(m.out_channels) for m in network.modules() if isinstance(m, kind)]
+    return [m.out_channels for m in network.modules() if isinstance(m, kind)]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,8 @@ def test_the_class_reaches_the_generator_as_an_embedding_beside_the_latent() -> 
 def test_the_generator_starts_at_the_papers_scale() -> None:
     torch.manual_seed(0)
     generator = Generator(ImageSpec(1, 28, 28), DCGANConfig())
-    for weight in (generator.project.weight, generator.up[0][0].weight):
+    for key in ("project.weight", "up.0.conv.weight"):
+        weight = generator.get_parameter(key)
         assert weight.std().item() == pytest.approx(0.02, rel=0.02)
         assert weight.mean().item() == pytest.approx(0.0, abs=1e-3)
 
@@ -168,7 +169,7 @@ def test_the_discriminator_can_be_differentiated_twice() -> None:
     discriminator = Discriminator(MNIST, DCGANConfig(discriminator_channels=4)).double()
     images = torch.randn(1, 1, 28, 28, dtype=torch.float64, requires_grad=True)
     labels = torch.tensor([3])
-    weight = discriminator.down[1][0].weight
+    weight = discriminator.get_parameter("down.1.conv.weight")
     direction = torch.randn_like(weight)
 
     def penalty() -> torch.Tensor:

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from genzoo_mlp_gan.config import MLPGANConfig
-from genzoo_mlp_gan.networks import MAX_VALUES, Discriminator, Generator, build
 from pydantic import ValidationError
 from torch import nn
 
 from genzoo import ImageSpec, UnsupportedError
 from genzoo.errors import LabelError
+from genzoo_mlp_gan.config import MLPGANConfig
+from genzoo_mlp_gan.networks import MAX_VALUES, Discriminator, Generator, build
 
 DIGITS = ImageSpec(1, 8, 8, 10)
 TINY = MLPGANConfig(

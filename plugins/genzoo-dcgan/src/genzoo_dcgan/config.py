@@ -30,4 +30,4 @@ class DCGANConfig(Config):
     """Feature maps that neither network exceeds."""
 
     discriminator_norm: Literal["none", "batch"] = "none"
-    """'batch' is the paper's BatchNorm, which makes penalties such as R1 depend on the whole batch."""
+    """'batch' is the paper's BatchNorm, which makes R1 and its like depend on the whole batch."""

@@ -88,7 +88,8 @@ class Discriminator(nn.Module):
     """4x4 convolutions of stride 2 with LeakyReLU to half the base, then a linear head.
 
     Convolutions start as in He et al. 2015 (arXiv:1502.01852), because N(0, 0.02) needs BatchNorm
-    to restore the scale and the default has none; head and embedding start at variance 1 / features.
+    to restore the scale and the default has none. Head and embedding start at variance
+    1 / features.
     """
 
     def __init__(self, image: ImageSpec, config: DCGANConfig) -> None:

@@ -1,0 +1,342 @@
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genzoo.errors import PluginError
+from genzoo.noise import Noise, StepNoise
+from genzoo.objectives.adversarial import Adversarial, losses
+from genzoo.objectives.base import Batch, CanEncode, CanInterpolate, HasLogLikelihood, Phase
+from genzoo.objectives.configs import AdversarialConfig
+
+BATCH, LATENT, PIXELS, CLASSES = 5, 3, 4, 2
+
+
+class Generator(nn.Module):
+    latent_dim = LATENT
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(LATENT, PIXELS)
+        self.shift = nn.Embedding(CLASSES, PIXELS)
+
+    def forward(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        pixels = self.linear(latents) + (0 if labels is None else self.shift(labels))
+        return torch.tanh(pixels).reshape(-1, 1, 2, 2)
+
+
+class Discriminator(nn.Module):
+    """D(x, y) = w.x + e_y.x + a/2 ||x||^2, whose gradient is w + e_y + a x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(PIXELS, 1, bias=False)
+        self.projection = nn.Embedding(CLASSES, PIXELS)
+        self.curvature = nn.Parameter(torch.tensor(0.8))
+
+    def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        flat = images.flatten(1)
+        logits: Tensor = self.linear(flat)[:, 0] + self.curvature / 2 * flat.square().sum(1)
+        return logits if labels is None else logits + (self.projection(labels) * flat).sum(1)
+
+    def gradient(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        projection = 0 if labels is None else self.projection(labels)
+        return self.linear.weight + projection + self.curvature * images.flatten(1)
+
+
+class NormalizingDiscriminator(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(PIXELS, 1))
+
+    def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits[:, 0]
+
+
+def make_networks(dtype: torch.dtype = torch.float64) -> nn.ModuleDict:
+    torch.manual_seed(0)
+    return nn.ModuleDict({"generator": Generator(), "discriminator": Discriminator()}).to(dtype)
+
+
+def make_batch(*, labels: bool = False, dtype: torch.dtype = torch.float64) -> Batch:
+    images = torch.linspace(-1, 1, BATCH * PIXELS, dtype=dtype).sin().reshape(BATCH, 1, 2, 2)
+    noise = StepNoise(0, 0, stream="test", batch_size=BATCH, rows=slice(0, BATCH))
+    return Batch(images, torch.arange(BATCH) % CLASSES if labels else None, noise)
+
+
+def fakes(networks: nn.ModuleDict, batch: Batch) -> Tensor:
+    """The images of a fresh copy of the batch's noise."""
+    noise = make_batch().noise
+    images: Tensor = networks["generator"](
+        noise.normal(LATENT).to(batch.images.dtype), batch.labels
+    )
+    return images.detach()
+
+
+def discriminator_of(networks: nn.ModuleDict) -> Discriminator:
+    discriminator = networks["discriminator"]
+    assert isinstance(discriminator, Discriminator)
+    return discriminator
+
+
+def objective(**config: Any) -> Adversarial:
+    return Adversarial(AdversarialConfig.model_validate(config))
+
+
+def log_sigmoid(t: float) -> float:
+    return -math.log1p(math.exp(-t))
+
+
+Reference = Callable[[list[float], list[float]], float]
+
+
+def mean_over(f: Callable[[float, float], float]) -> Reference:
+    return lambda real, fake: sum(f(r, g) for r, g in zip(real, fake, strict=True)) / len(real)
+
+
+REFERENCES: dict[str, tuple[Reference, Reference]] = {
+    "non-saturating": (
+        mean_over(lambda r, g: -log_sigmoid(r) - log_sigmoid(-g)),
+        mean_over(lambda r, g: -log_sigmoid(g)),
+    ),
+    "minimax": (
+        mean_over(lambda r, g: -log_sigmoid(r) - log_sigmoid(-g)),
+        mean_over(lambda r, g: log_sigmoid(-g)),
+    ),
+    "least-squares": (
+        mean_over(lambda r, g: 0.5 * (r - 1) ** 2 + 0.5 * g**2),
+        mean_over(lambda r, g: 0.5 * (g - 1) ** 2),
+    ),
+    "hinge": (
+        mean_over(lambda r, g: max(0, 1 - r) + max(0, 1 + g)),
+        mean_over(lambda r, g: -g),
+    ),
+    "wasserstein": (mean_over(lambda r, g: g - r), mean_over(lambda r, g: -g)),
+    "relativistic": (
+        mean_over(lambda r, g: -log_sigmoid(r - g)),
+        mean_over(lambda r, g: -log_sigmoid(g - r)),
+    ),
+}
+REAL, FAKE = [0.3, -1.2, 2.5, 0.0], [-0.7, 1.5, 0.4, -3.0]
+
+
+def test_every_loss_has_a_reference() -> None:
+    assert set(losses) == set(REFERENCES)
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_loss_values(name: str) -> None:
+    real, fake = torch.tensor(REAL), torch.tensor(FAKE)
+    discriminator, generator = REFERENCES[name]
+    assert losses[name].discriminator(real, fake).item() == pytest.approx(discriminator(REAL, FAKE))
+    assert losses[name].generator(real, fake).item() == pytest.approx(generator(REAL, FAKE))
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_losses_and_gradients_are_finite_for_extreme_logits(name: str) -> None:
+    real = torch.tensor([1e4, -1e4, 1e4, -1e4], requires_grad=True)
+    fake = torch.tensor([1e4, 1e4, -1e4, -1e4], requires_grad=True)
+    total = losses[name].discriminator(real, fake) + losses[name].generator(real, fake)
+    torch.autograd.backward(total)
+    assert total.isfinite()
+    assert real.grad is not None
+    assert real.grad.isfinite().all()
+    assert fake.grad is not None
+    assert fake.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("labels", [False, True], ids=["unconditional", "conditional"])
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_phases_apply_the_loss_to_the_networks(name: str, labels: bool) -> None:
+    networks, batch = make_networks(), make_batch(labels=labels)
+    fake = fakes(networks, batch)
+    real_logits = networks["discriminator"](batch.images, batch.labels).tolist()
+    fake_logits = networks["discriminator"](fake, batch.labels).tolist()
+    for phase, reference in zip(("discriminator", "generator"), REFERENCES[name], strict=True):
+        batch = make_batch(labels=labels)
+        loss, logs = objective(loss=name).loss(phase, networks, batch, 0)
+        assert loss.item() == pytest.approx(reference(real_logits, fake_logits))
+        assert logs["loss"].item() == loss.item()
+
+
+def test_discriminator_logs_the_mean_logits() -> None:
+    networks, batch = make_networks(), make_batch()
+    _, logs = objective().loss("discriminator", networks, batch, 0)
+    real = networks["discriminator"](batch.images, None).mean()
+    fake = networks["discriminator"](fakes(networks, batch), None).mean()
+    assert logs["real_logits"].item() == pytest.approx(real.item())
+    assert logs["fake_logits"].item() == pytest.approx(fake.item())
+
+
+@pytest.mark.parametrize("labels", [False, True], ids=["unconditional", "conditional"])
+def test_r1_and_r2_are_added_with_their_weights(labels: bool) -> None:
+    networks, batch = make_networks(), make_batch(labels=labels)
+    discriminator, fake = discriminator_of(networks), fakes(networks, batch)
+    r1 = discriminator.gradient(batch.images, batch.labels).square().sum(1).mean().item() / 2
+    r2 = discriminator.gradient(fake, batch.labels).square().sum(1).mean().item() / 2
+    adversarial = objective(penalties={"r1": 0.5, "r2": 3.0})
+    loss, logs = adversarial.loss("discriminator", networks, batch, 0)
+    assert logs["r1"].item() == pytest.approx(r1)
+    assert logs["r2"].item() == pytest.approx(r2)
+    assert (loss - logs["adversarial"]).item() == pytest.approx(0.5 * r1 + 3.0 * r2)
+    assert r1 != pytest.approx(r2)
+
+
+def test_wgan_gp_is_added_with_its_weight() -> None:
+    networks, batch = make_networks(), make_batch(labels=True)
+    noise = make_batch().noise
+    fake = networks["generator"](noise.normal(LATENT).double(), batch.labels)
+    position = noise.uniform(1, 1, 1)
+    between = position * batch.images + (1 - position) * fake
+    norms = discriminator_of(networks).gradient(between, batch.labels).norm(dim=1)
+    expected = (norms - 1).square().mean().item()
+    adversarial = objective(loss="wasserstein", penalties={"wgan_gp": 10.0})
+    loss, logs = adversarial.loss("discriminator", networks, batch, 0)
+    assert logs["wgan_gp"].item() == pytest.approx(expected)
+    assert (loss - logs["adversarial"]).item() == pytest.approx(10 * expected)
+
+
+def test_penalty_gradients_reach_the_discriminator() -> None:
+    networks, batch = make_networks(), make_batch()
+    weight = discriminator_of(networks).linear.weight
+    gradient = discriminator_of(networks).gradient(batch.images, None).mean(0)
+    with_penalty, _ = objective(penalties={"r1": 2.0}).loss("discriminator", networks, batch, 0)
+    without, _ = objective().loss("discriminator", networks, make_batch(), 0)
+    (difference,) = torch.autograd.grad(with_penalty - without, weight)
+    assert difference[0].tolist() == pytest.approx((2.0 * gradient).tolist())
+
+
+@pytest.mark.parametrize("step", [0, 1, 3, 4])
+def test_lazy_penalties_come_every_so_often_and_as_much_stronger(step: int) -> None:
+    networks = make_networks()
+    adversarial = objective(penalties={"r1": 0.5, "every": 4})
+    loss, logs = adversarial.loss("discriminator", networks, make_batch(), step)
+    penalty = (loss - logs["adversarial"]).item()
+    if step % 4:
+        assert "r1" not in logs
+        assert penalty == 0
+    else:
+        assert penalty == pytest.approx(4 * 0.5 * logs["r1"].item())
+
+
+@pytest.mark.parametrize(("step", "weight"), [(0, 2.0), (50, 1.1), (100, 0.2), (500, 0.2)])
+def test_penalties_are_annealed(step: int, weight: float) -> None:
+    adversarial = objective(penalties={"r2": 2.0, "anneal_to": 0.1, "anneal_steps": 100})
+    loss, logs = adversarial.loss("discriminator", make_networks(), make_batch(), step)
+    assert (loss - logs["adversarial"]).item() == pytest.approx(weight * logs["r2"].item())
+
+
+@pytest.mark.parametrize(
+    ("penalties", "calls"), [({}, 2), ({"r1": 1.0, "r2": 1.0}, 2), ({"wgan_gp": 1.0}, 3)]
+)
+def test_zero_centred_penalties_cost_no_forward_of_their_own(
+    penalties: dict[str, float], calls: int
+) -> None:
+    networks = make_networks()
+    seen: list[int] = []
+    networks["discriminator"].register_forward_hook(lambda *_: seen.append(1))
+    objective(penalties=penalties).loss("discriminator", networks, make_batch(), 0)
+    assert len(seen) == calls
+
+
+@pytest.mark.parametrize("name", ["r1", "r2", "wgan_gp"])
+def test_penalties_are_float32_under_autocast(name: str) -> None:
+    networks, batch = make_networks(torch.float32), make_batch(dtype=torch.float32)
+    adversarial = objective(penalties={name: 1.0})
+    # This generator gives the same under autocast, so that only the penalty's precision can differ.
+    for parameter in networks["generator"].parameters():
+        nn.init.zeros_(parameter)
+    _, exact = adversarial.loss("discriminator", networks, batch, 0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        batch = make_batch(dtype=torch.float32)
+        loss, logs = adversarial.loss("discriminator", networks, batch, 0)
+    assert logs[name].dtype == loss.dtype == torch.float32
+    assert logs[name].item() == pytest.approx(exact[name].item(), rel=1e-6)
+    assert logs["real_logits"].item() != exact["real_logits"].item()  # so autocast was on
+    (gradient,) = torch.autograd.grad(loss, discriminator_of(networks).linear.weight)
+    assert gradient.isfinite().all()
+
+
+def test_real_and_fake_images_are_normalized_apart() -> None:
+    networks, batch = make_networks(), make_batch()
+    networks["discriminator"] = NormalizingDiscriminator().double()
+    real = networks["discriminator"](batch.images, None).tolist()
+    fake = networks["discriminator"](fakes(networks, batch), None).tolist()
+    loss, _ = objective(loss="wasserstein").loss("discriminator", networks, batch, 0)
+    assert loss.item() == pytest.approx(REFERENCES["wasserstein"][0](real, fake))
+
+
+def test_discriminator_steps_thin_out_the_generator_phase() -> None:
+    discriminator, generator = objective(discriminator_steps=5).phases
+    assert discriminator == Phase("discriminator", frozenset({"discriminator"}), every=1)
+    assert generator == Phase("generator", frozenset({"generator"}), every=5)
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_each_phase_gives_gradients_to_all_it_trains(name: str) -> None:
+    networks = make_networks()
+    adversarial = objective(loss=name, penalties={"r1": 1.0, "r2": 1.0})
+    for phase in adversarial.phases:
+        for role, network in networks.items():
+            network.requires_grad_(role in phase.trains)
+        loss, logs = adversarial.loss(phase.name, networks, make_batch(labels=True), 0)
+        torch.autograd.backward(loss)
+        for role, network in networks.items():
+            moved = [p.grad is not None and bool(p.grad.any()) for p in network.parameters()]
+            assert all(moved) if role in phase.trains else not any(moved)
+        networks.zero_grad()
+        assert loss.ndim == 0
+        assert all(log.ndim == 0 and not log.requires_grad for log in logs.values())
+
+
+def test_the_batch_is_left_as_it_was() -> None:
+    batch = make_batch()
+    loss, _ = objective(penalties={"r1": 1.0}).loss("discriminator", make_networks(), batch, 0)
+    torch.autograd.backward(loss)
+    assert not batch.images.requires_grad
+    assert batch.images.grad is None
+    assert torch.equal(batch.images, make_batch().images)
+
+
+def test_sample_decodes_the_latents_of_the_noise() -> None:
+    networks, adversarial = make_networks(torch.float32), objective()
+    labels = torch.tensor([0, 1, 1, 0])
+    images = adversarial.sample(networks, Noise(7, range(4)), labels)
+    latents = adversarial.latents(networks, Noise(7, range(4)))
+    assert isinstance(adversarial, CanInterpolate)
+    assert images.shape == (4, 1, 2, 2)
+    assert not images.requires_grad
+    assert torch.equal(latents, Noise(7, range(4)).normal(LATENT))
+    assert torch.equal(images, adversarial.decode(networks, latents, labels))
+    first = adversarial.sample(networks, Noise(7, range(2)), labels[:2])
+    assert torch.allclose(images[:2], first, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_latents_come_in_the_dtype_of_the_generator(dtype: torch.dtype) -> None:
+    assert objective().sample(make_networks(dtype), Noise(0, range(2)), None).dtype == dtype
+
+
+def test_networks_may_be_wrapped() -> None:
+    networks = make_networks()
+    expected, _ = objective().loss("generator", networks, make_batch(), 0)
+    wrapped = nn.ModuleDict({role: nn.DataParallel(net) for role, net in networks.items()})
+    loss, _ = objective().loss("generator", wrapped, make_batch(), 0)
+    assert loss.item() == expected.item()
+
+
+def test_a_generator_without_latent_dim_is_named() -> None:
+    with pytest.raises(PluginError, match="Linear") as caught:
+        objective().sample(nn.ModuleDict({"generator": nn.Linear(2, 2)}), Noise(0, [0]), None)
+    assert "latent_dim" in caught.value.hint
+
+
+def test_a_gan_claims_neither_an_encoder_nor_a_likelihood() -> None:
+    assert not isinstance(objective(), CanEncode)
+    assert not isinstance(objective(), HasLogLikelihood)
+    assert Adversarial.roles == {"generator", "discriminator"}
+    assert Adversarial.sampling_roles == {"generator"}
