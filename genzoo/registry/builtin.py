@@ -7,6 +7,8 @@ from pathlib import Path
 from genzoo.registry.hookspecs import hookimpl
 from genzoo.registry.specs import Dataset, ImageSpec, Objective
 
+_DIGITS = tuple("0123456789")
+
 
 @hookimpl
 def genzoo_objectives() -> list[Objective]:
@@ -40,16 +42,68 @@ def genzoo_datasets() -> list[Dataset]:
             factory="genzoo.data.datasets:mnist",
             image=ImageSpec(1, 28, 28, 10),
             licence="CC-BY-SA-3.0",
-            class_names=tuple("0123456789"),
+            class_names=_DIGITS,
+            homepage="http://yann.lecun.com/exdb/mnist/",
+        ),
+        Dataset(
+            name="fashion-mnist",
+            summary="60,000 + 10,000 articles of clothing, 28x28, grey",
+            config="genzoo.data.configs:TorchvisionConfig",
+            factory="genzoo.data.datasets:fashion_mnist",
+            image=ImageSpec(1, 28, 28, 10),
+            licence="MIT",
+            class_names=(
+                "T-shirt/top",
+                "Trouser",
+                "Pullover",
+                "Dress",
+                "Coat",
+                "Sandal",
+                "Shirt",
+                "Sneaker",
+                "Bag",
+                "Ankle boot",
+            ),
+            homepage="https://github.com/zalandoresearch/fashion-mnist",
+        ),
+        Dataset(
+            name="cifar10",
+            summary="50,000 + 10,000 photographs of ten kinds of things, 32x32, RGB",
+            config="genzoo.data.configs:TorchvisionConfig",
+            factory="genzoo.data.datasets:cifar10",
+            image=ImageSpec(3, 32, 32, 10),
+            licence="none stated by its authors",
+            class_names=(
+                "airplane",
+                "automobile",
+                "bird",
+                "cat",
+                "deer",
+                "dog",
+                "frog",
+                "horse",
+                "ship",
+                "truck",
+            ),
+            homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
+        ),
+        Dataset(
+            name="folder",
+            summary="any folder of images, resized; its sub-folders are the classes",
+            config="genzoo.data.configs:FolderConfig",
+            factory="genzoo.data.folder:folder",
+            image=None,
+            licence="that of the images",
         ),
         Dataset(
             name="digits",
-            summary="1,500 + 297 handwritten digits, 8x8, grey; embedded",
+            summary="1,500 + 297 handwritten digits, 8x8, grey; embedded, for trying and testing",
             config="genzoo.data.configs:DigitsConfig",
             factory="genzoo.data.datasets:digits",
             image=ImageSpec(1, 8, 8, 10),
             licence="CC-BY-4.0",
-            class_names=tuple("0123456789"),
+            class_names=_DIGITS,
+            homepage="https://doi.org/10.24432/C50P49",
         ),
     ]
 

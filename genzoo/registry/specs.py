@@ -88,7 +88,7 @@ class Architecture(_Descriptor):
 class Objective(_Descriptor):
     """How networks learn and how images come out of them.
 
-    `config` names a pydantic model, `factory` a callable `(config) -> genzoo.objectives.Objective`.
+    `config` names a pydantic model, `factory` a callable `(config) -> genzoo.objectives.base.Objective`.
     """
 
     config: str
@@ -102,7 +102,7 @@ class Objective(_Descriptor):
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(_Descriptor):
-    """A set of images: `factory` is `(config, ImageSpec, split, root) -> genzoo.data.ImageDataset`.
+    """A set of images: `factory` is `(config, ImageSpec, split, root) -> genzoo.data.fitting.ImageDataset`.
 
     `image` is the set's own shape, None where it takes any (a folder of images).
     """
@@ -121,7 +121,7 @@ class Dataset(_Descriptor):
 
 @dataclass(frozen=True, kw_only=True)
 class Callback(_Descriptor):
-    """Something that watches a training run: `factory` is `() -> genzoo.training.Callback`."""
+    """Something that watches a training run: `factory` is `() -> genzoo.training.callbacks.Callback`."""
 
     factory: str
 

@@ -1,0 +1,75 @@
+"""The command `genzoo`: which commands there are, and how each of them may end."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from genzoo._version import __version__
+from genzoo.cli import drawing, keeping, listing, training
+from genzoo.cli.output import print_error
+from genzoo.errors import GenzooError
+
+__all__ = ["app", "run"]
+
+_WRONG = 2  # the exit code of a person's mistake, usage errors included
+_INTERRUPTED = 130  # 128 + SIGINT
+
+
+class _Commands(TyperGroup):
+    """The one place where errors become messages. What is not ours is a bug, and shows its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GenzooError as error:
+            print_error(error)
+            raise typer.Exit(_WRONG) from None
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"genzoo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _genzoo(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Image generators by name: trained, measured, reproducible.
+
+    Exit codes: 0 done, 2 a mistake that the message explains, 130 interrupted (143 by SIGTERM).
+    """
+
+
+app.command("list")(listing.list_)
+app.command("info")(listing.info)
+app.command("plugins")(listing.plugins)
+app.command("sample")(drawing.sample)
+app.command("interpolate")(drawing.interpolate)
+app.command("reconstruct")(drawing.reconstruct)
+app.command("train")(training.train)
+app.command("verify")(keeping.verify)
+app.command("publish")(keeping.publish)
+
+
+def run() -> None:
+    """Run the command line of this process."""
+    app(prog_name="genzoo")
