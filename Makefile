@@ -7,13 +7,15 @@ OUT    ?= demo
 PLUGINS := plugins/genzoo-mlp-gan plugins/genzoo-dcgan plugins/genzoo-vae plugins/genzoo-transformer
 PROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format docs pictures bench clean
 
 help:
 	@echo "make demo    set up, list the zoo, draw one grid of images per model into $(OUT)/"
 	@echo "make test    set up and run the tests"
 	@echo "make lint    ruff, mypy --strict, import-linter"
 	@echo "make format  let ruff format and sort"
+	@echo "make docs    write the parts of the documents that come from code and zoo configs"
+	@echo "make pictures  draw the README's pictures from the weights that ship"
 	@echo "make bench   measure, side by side"
 	@echo "make clean   remove $(VENV), $(OUT)/ and caches"
 
@@ -50,6 +52,13 @@ lint: $(VENV)/.developers
 format: $(VENV)/.developers
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/.users
+	$(BIN)/python docs/generate.py
+
+pictures: $(VENV)/.users
+	for name in mlp-gan-mnist dcgan-mnist vae-mnist transformer-gan-mnist; do \
+	  $(BIN)/genzoo sample $$name -n 60 --seed 0 --labels 0-9 -o docs/images/$$name.png || exit; done
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/listing.py

@@ -11,7 +11,19 @@ from pathlib import Path
 
 from genzoo.errors import OutputError
 
-__all__ = ["atomic_file", "atomic_folder", "write_text"]
+__all__ = ["atomic_file", "atomic_folder", "check_writable", "write_text"]
+
+
+def check_writable(path: Path) -> None:
+    """Raise OutputError where it is plain beforehand that a file cannot be written; write nothing."""
+    if os.path.isdir(path):  # unlike Path's, os.path's tests are False where one may not look
+        raise OutputError(f"cannot write {path}: it is a folder.", hint="Give the name of a file.")
+    place = next(parent for parent in path.absolute().parents if os.path.exists(parent))
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        reason = "may not be written to" if place.is_dir() else "is not a folder"
+        raise OutputError(
+            f"cannot write {path}: {place} {reason}.", hint="Choose a place that can be written."
+        )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +35,14 @@ _PARTS = {
     "datasets": ("name", "summary", "image", "classes", "license", "distribution", "version"),
 }
 
+_SETTINGS = {
+    "name": "setting",
+    "value": "value",
+    "default": "default",
+    "allowed": "allowed",
+    "description": "description",
+}
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -54,7 +63,15 @@ def list_(
     datasets: Annotated[
         bool, typer.Option("--datasets", help="List the installed datasets instead.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: _SETTINGS = {
+    "name": "setting",
+    "value": "value",
+    "default": "default",
+    "allowed": "allowed",
+    "description": "description",
+}
+
+AsJson = False,
 ) -> None:
     """List the models of the zoo."""
     flags = {"architectures": architectures, "objectives": objectives, "datasets": datasets}
@@ -123,7 +140,15 @@ def info(
         str,
         typer.Argument(metavar="NAME", help="A model of the zoo.", autocompletion=model_names),
     ],
-    as_json: AsJson = False,
+    as_json: _SETTINGS = {
+    "name": "setting",
+    "value": "value",
+    "default": "default",
+    "allowed": "allowed",
+    "description": "description",
+}
+
+AsJson = False,
 ) -> None:
     """Show all that is known of a model: its card, its parts, its training, how to load it."""
     from genzoo.registry import catalog
@@ -159,17 +184,15 @@ def _sections(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         ),
     )
     for kind in ("architecture", "objective"):
-        fields = facts["fields"].get(kind)
         title = f"{kind.capitalize()}: {facts[kind]}"
-        if fields:
-            keys = ("name", "value", "default", "allowed", "description")
-            yield title, table(fields, {key: "setting" if key == "name" else key for key in keys})
+        if kind in facts["fields"]:
+            yield title, table(map(_setting, facts["fields"][kind]), _SETTINGS)
         else:
-            yield title, _pairs(config[kind]["config"])
+            yield title, _yaml(config[kind]["config"])
     yield "Training recipe", _yaml(config["training"])
     yield "How it was trained", _yaml(config["trained"]) if config["trained"] else "not yet"
-    yield "Weights", _pairs(config["weights"]) if config["weights"] else "none yet"
-    yield "Metrics", _pairs(card["metrics"]) if card["metrics"] else "not measured yet"
+    yield "Weights", _yaml(config["weights"]) if config["weights"] else "none yet"
+    yield "Metrics", _yaml(card["metrics"]) if card["metrics"] else "not measured yet"
     if facts["available"]:
         yield "To use it", (
             f'genzoo sample {facts["name"]}\ngenzoo.load("{facts["name"]}").sample(16)'
@@ -184,24 +207,35 @@ def _pairs(values: Mapping[str, Any]) -> Any:
     return made
 
 
+def _setting(field: Mapping[str, Any]) -> dict[str, str]:
+    values = {key: json.dumps(field[key]).strip('"') for key in ("value", "default")}
+    return {**field, **values}
+
+
 def _yaml(values: Mapping[str, Any]) -> str:
     import yaml
 
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip()
+    text: str = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=10_000)
+    return text.rstrip()
 
 
-def plugins(as_json: AsJson = False) -> None:
+def plugins(as_json: _SETTINGS = {
+    "name": "setting",
+    "value": "value",
+    "default": "default",
+    "allowed": "allowed",
+    "description": "description",
+}
+
+AsJson = False) -> None:
     """List the installed plugins: what each brings, or why it is left out."""
     from genzoo.registry.discovery import registry
 
-    rows = [_plugin(plugin) for plugin in registry().plugins]
+    rows = [_plugin(registry(), plugin) for plugin in registry().plugins]
     if as_json:
         print_json(rows)
         return
-    shown = [
-        {**row, "brings": "; ".join(f"{kind}: {', '.join(names)}" for kind, names in row["brings"].items())}
-        for row in rows
-    ]
+    shown = [{**row, "brings": _brings(row["brings"])} for row in rows]
     headers = ("name", "distribution", "version", "status", "brings")
     print_table(shown, {key: key for key in headers})
     for row in rows:
@@ -209,7 +243,17 @@ def plugins(as_json: AsJson = False) -> None:
             typer.echo(f"\n{row['name']} ({row['distribution']} {row['version']}): {row['error']}")
 
 
-def _plugin(plugin: Plugin) -> dict[str, Any]:
+def _brings(names: Mapping[str, list[str]]) -> str:
+    return "; ".join(f"{kind.replace('_', ' ')}: {', '.join(each)}" for kind, each in names.items())
+
+
+def _plugin(known: Registry, plugin: Plugin) -> dict[str, Any]:
+    brings = {
+        kind: [item.name for item in items]
+        for kind, items in plugin.brings.items()
+        if kind != "zoo_configs"
+    }
+    brings["zoo_configs"] = [file.stem for file, owner in known.zoo_configs() if owner is plugin]
     return {
         "name": plugin.name,
         "distribution": plugin.distribution,
@@ -217,9 +261,5 @@ def _plugin(plugin: Plugin) -> dict[str, Any]:
         "module": plugin.module,
         "status": "failed" if plugin.error else "ok",
         "error": plugin.error or None,
-        "brings": {
-            kind: [getattr(item, "name", str(item)) for item in items]
-            for kind, items in plugin.brings.items()
-            if items
-        },
+        "brings": {kind: names for kind, names in brings.items() if names},
     }

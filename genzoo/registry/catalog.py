@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from genzoo.errors import ConfigError, UnknownNameError, did_you_mean
 from genzoo.registry.config import ZooConfig, read_config
 from genzoo.registry.discovery import registry
+from genzoo.registry.fields import describe_fields
 from genzoo.registry.schema import Config, validate
 from genzoo.registry.specs import Architecture, Dataset, Objective, resolve
 
@@ -168,11 +169,13 @@ def describe(entry: Entry) -> dict[str, Any]:
 def info(name: str) -> dict[str, Any]:
     """Return all that is known of a model, as plain values: its row, its zoo config, where it comes from.
 
-    The architecture's and the objective's configs are given whole, defaults included, where installed.
+    The architecture's and the objective's configs are given whole, defaults included, where installed;
+    `fields` says of each of their settings what it is for and what is allowed.
     """
     entry = find(name)
     config, known, problem = entry.config, registry(), unavailable(entry.config)
     values = config.model_dump(mode="json")
+    fields = {}
     for kind, specs in (("architecture", known.architectures), ("objective", known.objectives)):
         part = getattr(config, kind)
         if part.name in specs:
@@ -180,6 +183,7 @@ def info(name: str) -> dict[str, Any]:
                 specs[part.name], part.config, source=str(entry.path), at=f"{kind}.config"
             )
             values[kind]["config"] = whole.model_dump(mode="json")
+            fields[kind] = describe_fields(whole)
     return {
         **describe(entry),
         "unavailable_because": problem[0] if problem else None,
@@ -187,4 +191,5 @@ def info(name: str) -> dict[str, Any]:
         "distribution": entry.distribution,
         "file": str(entry.path),
         "config": values,
+        "fields": fields,
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,12 +16,15 @@ __all__ = ["Config", "validate"]
 
 C = TypeVar("C", bound="Config")
 
+_SHOWN = 80  # characters of a wrong value: enough to find it by
+
 
 class Config(BaseModel):
     """A pydantic model that refuses unknown keys and silent conversions.
 
-    Subclass it for the config of an architecture, an objective or a dataset. Attribute docstrings become
-    the descriptions that `genzoo info` prints. The module that holds it must not import torch.
+    Subclass it for the config of an architecture, an objective or a dataset. Attribute docstrings
+    become the descriptions that `genzoo info` prints. The module that holds it must not import
+    torch.
     """
 
     model_config = ConfigDict(
@@ -34,51 +38,90 @@ class Config(BaseModel):
 
 
 def validate(model: type[C], data: Mapping[str, Any], *, source: str, at: str = "") -> C:
-    """Return `data` as a `model`, or raise a ConfigError that names source, path, value and what is allowed.
+    """Return `data` as a `model`.
 
-    `at` is the YAML path that `data` stands at in the source.
+    `at` is the YAML path that `data` stands at in the source. Raises ConfigError, which names the
+    source, the path, the value found and what is allowed.
     """
     try:
-        # By way of JSON, because pydantic's strict mode takes a list for a tuple only there.
-        text = json.dumps(data)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{source}: {error}.", hint="Use plain numbers, texts, lists and maps."
-        ) from None
-    try:
-        return model.model_validate_json(text)
+        problems = list(_not_plain(data, at))
+        if not problems:
+            # By way of JSON, because pydantic's strict mode takes a list for a tuple only there.
+            return model.model_validate_json(json.dumps(data))
     except ValidationError as error:
         problems = [_explain(model, data, details, at) for details in error.errors()]
+    except RecursionError:
+        problems = ["lists or maps stand too deep inside each other, or hold themselves."]
     head = f"{source}: {problems[0]}" if len(problems) == 1 else f"{source}:"
     body = "" if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
     raise ConfigError(head + body)
 
 
+def _not_plain(value: Any, path: str) -> Iterator[str]:
+    """Yield what is wrong with values that are not YAML's plain ones."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(key, str):
+                yield from _not_plain(inner, f"{path}.{key}" if path else key)
+            else:
+                yield f"{path or 'the file'}: found the key {_show(key)}, must be a text: quote it."
+    elif isinstance(value, list | tuple):
+        for position, inner in enumerate(value):
+            yield from _not_plain(inner, f"{path}.{position}")
+    elif not isinstance(value, str | int | float | None):
+        allowed = "must be a number, a text, true, false, null, a list or a map"
+        yield f"{path or 'the file'}: found {_show(value)}, {allowed}."
+
+
 def _explain(model: type[Config], data: Any, details: ErrorDetails, at: str) -> str:
-    location = details["loc"]
-    path = ".".join([*([at] if at else []), *(str(part) for part in _in_data(data, location))])
-    if details["type"] == "extra_forbidden":
+    kind, location, context = details["type"], details["loc"], details.get("ctx", {})
+    inside = list(_in_data(data, location))
+    if kind == "missing":
+        inside.append(location[-1])
+    elif kind.startswith("union_tag"):
+        inside.append(context["discriminator"].strip("'"))
+    path = ".".join(map(str, [*([at] if at else []), *inside]))
+    if kind == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         return f"{path}: unknown key. {did_you_mean(str(location[-1]), known)}"
-    if details["type"] == "missing":
-        return f"{'.'.join(filter(None, [path, str(location[-1])]))}: missing. It is required."
-    allowed = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return f"{path or 'the file'}: found {details['input']!r}, {allowed}."
+    if kind == "missing":
+        return f"{path}: missing. It is required."
+    if kind == "union_tag_not_found":
+        tags = _tags(model, location, inside[-1])
+        return f"{path}: missing. It is required: one of {', '.join(tags)}."
+    if kind == "union_tag_invalid":
+        return f"{path}: found {context['tag']!r}, must be one of {context['expected_tags']}."
+    found = "" if kind == "value_error" else f"found {_show(details['input'])}, "
+    return f"{path or 'the file'}: {found}{_allowed(details['msg'])}."
 
 
-def _in_data(data: Any, location: tuple[int | str, ...]) -> Iterator[int | str]:
-    # pydantic puts the tag of a union into the location; the person who wrote the YAML never saw it.
-    for position, part in enumerate(location):
-        if isinstance(data, Mapping) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        elif position < len(location) - 1 or isinstance(data, Mapping):
-            continue
-        yield part
+def _allowed(message: str) -> str:
+    message = re.sub(r"^(Input|String|List|Tuple|Dictionary|Value) should ", "must ", message)
+    message = message.removeprefix("Value error, ").rstrip(".")
+    for theirs, ours in (("an object", "a map"), ("a valid array", "a list")):
+        message = message.replace(f"must be {theirs}", f"must be {ours}")
+    return message
 
 
-def _known_keys(model: type[Config], location: tuple[int | str, ...]) -> set[str]:
+def _show(value: Any) -> str:
+    for constant, text in ((None, "null"), (True, "true"), (False, "false")):
+        if value is constant:
+            return text  # as it stands in the YAML
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def _in_data(data: Any, location: Iterable[int | str]) -> Iterator[int | str]:
+    # pydantic puts the tag of a union into the location; whoever wrote the YAML never saw it.
+    for part in location:
+        if (isinstance(data, Mapping) and part in data) or (
+            isinstance(data, list | tuple) and isinstance(part, int) and part < len(data)
+        ):
+            data = data[part]  # type: ignore[index]  # a key where it is a map, else a position
+            yield part
+
+
+def _models_at(model: type[Config], location: Iterable[int | str]) -> list[type[BaseModel]]:
     models: list[type[BaseModel]] = [model]
     for part in location:
         inner = [
@@ -91,7 +134,16 @@ def _known_keys(model: type[Config], location: tuple[int | str, ...]) -> set[str
             m for m in models if "name" in m.model_fields and m.model_fields["name"].default == part
         ]
         models = inner or tagged or models
-    return {name for known in models for name in known.model_fields}
+    return models
+
+
+def _known_keys(model: type[Config], location: Iterable[int | str]) -> set[str]:
+    return {name for known in _models_at(model, location) for name in known.model_fields}
+
+
+def _tags(model: type[Config], location: Iterable[int | str], field: int | str) -> list[str]:
+    fields = [known.model_fields.get(str(field)) for known in _models_at(model, location)]
+    return sorted(repr(tag) for f in fields if f for tag in get_args(f.annotation))
 
 
 def _models_of(model: type[BaseModel], field: str) -> Iterator[type[BaseModel]]:

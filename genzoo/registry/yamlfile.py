@@ -1,4 +1,7 @@
-"""YAML as people expect it: `3e-4` is a number, a key stands once, and edits keep the rest of the file."""
+"""YAML as people expect it: `3e-4` is a number, a date is a text, a key stands once.
+
+And edits keep the rest of the file.
+"""
 
 from __future__ import annotations
 
@@ -11,37 +14,53 @@ import yaml
 
 from genzoo.errors import ConfigError
 
-__all__ = ["parse", "read", "replace_keys"]
+__all__ = ["dump", "parse", "read", "replace_keys"]
 
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # C where PyYAML has it
 
 
-class _Loader(_Base):  # type: ignore[misc]  # the C loader where PyYAML has it
-    """The safe loader, with floats as in YAML 1.2 and duplicate keys refused."""
+class _Loader(_Base):  # type: ignore[misc]  # a base that mypy cannot know
+    """The safe loader, with floats as in YAML 1.2, no dates, and duplicate keys refused."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own table, less one rule
+        first: [rule for rule in rules if rule[0] != "tag:yaml.org,2002:timestamp"]
+        for first, rules in _Base.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _wrong(key, "a key must be a text, this one is a list or a map")
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
-                )
+                raise _wrong(key, f"the key {key.value!r} stands twice")
             seen.add(key.value)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper, which quotes all texts that `_Loader` would take for something else."""
+
+
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"),  # PyYAML matches from the start only
+        list("-+.0123456789"),
+    )
+
+
+def _wrong(node: yaml.Node, what: str) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, what, node.start_mark)
 
 
 def parse(text: str, *, source: str) -> Any:
     """Return the plain Python value that `text` holds."""
     try:
         return yaml.load(text, Loader=_Loader)  # a SafeLoader: it builds plain values only
-    except yaml.YAMLError as error:
-        what = " ".join(str(error).split())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        what = " ".join(str(error).replace('in "<unicode string>",', "at").split())
         raise ConfigError(f"{source} is not valid YAML: {what}.", hint="Mend that line.") from None
 
 
@@ -50,27 +69,64 @@ def read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or "it is not a text in UTF-8"
         raise ConfigError(
-            f"cannot read {path}: {error}.", hint="Give a readable YAML file."
+            f"cannot read {path}: {reason}.", hint="Give a readable YAML file."
         ) from None
     data = parse(text, source=str(path))
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: found {type(data).__name__}, must be a map of keys to values.")
+        found = "nothing" if data is None else f"a {type(data).__name__}"
+        raise ConfigError(
+            f"{path}: found {found}, must be a map of keys to values.",
+            hint="Start from the zoo config of a model: `genzoo info` names its file.",
+        )
     return data
 
 
+def dump(data: Mapping[str, Any]) -> str:
+    """Return `data` as YAML that `parse` reads back as it is, keys in their order."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
 def replace_keys(text: str, values: Mapping[str, Any]) -> str:
-    """Return `text` with these top-level keys set, every other line and comment kept as it is."""
+    """Return `text` with these top-level keys set, and every line outside their values kept.
+
+    Raises ConfigError where the text is not a block of `key: value` lines.
+    """
     for key, value in values.items():
-        block = yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, width=100)
-        node = yaml.compose(text)
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        spans = [(k.start_mark.index, v.end_mark.index) for k, v in pairs if k.value == key]
-        if spans:
-            start, end = spans[0]
-            # The end mark of a block stands after the blank lines that follow it.
-            end = start + len(text[start:end].rstrip())
-            text = f"{text[:start]}{block.rstrip()}{text[end:]}"
+        block = dump({key: value}).rstrip()
+        span = _find(text, key)
+        if span is None:
+            text = f"{text.rstrip()}\n\n{block}\n".lstrip()
         else:
-            text = f"{text.rstrip()}\n\n{block}"
+            text = f"{text[: span[0]]}{block}{text[span[1] :]}"
     return text.rstrip() + "\n"
+
+
+def _find(text: str, key: str) -> tuple[int, int] | None:
+    """Return where a top-level key starts and its value ends, None where there is no such key.
+
+    By events, because the end mark of a block node stands after the comments that follow it.
+    """
+    flows: list[bool] = []  # of the collections around an event, outermost first
+    nodes, start, end = 0, -1, 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        closed_flow = isinstance(event, yaml.CollectionEndEvent) and flows.pop()
+        if isinstance(event, yaml.NodeEvent) and len(flows) == 1:
+            nodes += 1
+            if nodes % 2 and start >= 0:
+                break
+            if nodes % 2 and isinstance(event, yaml.ScalarEvent) and event.value == key:
+                start = event.start_mark.index
+        if isinstance(event, yaml.NodeEvent) or closed_flow:
+            end = event.end_mark.index
+        if isinstance(event, yaml.CollectionStartEvent):
+            if not flows and (event.flow_style or isinstance(event, yaml.SequenceStartEvent)):
+                raise ConfigError(
+                    "cannot edit this YAML: it is not made of `key: value` lines.",
+                    hint="Write each top-level key on a line of its own.",
+                )
+            flows.append(event.flow_style)
+    # A block of text ends after the line breaks that follow it.
+    return (start, start + len(text[start:end].rstrip())) if start >= 0 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from genzoo.errors import ConfigError, OutputError
 from genzoo.files import write_text
 from genzoo.images import grid, save_image
 from genzoo.model import Model
@@ -57,7 +59,7 @@ class Callback:
         """After a checkpoint was written."""
 
     def on_end(self, run: Run) -> None:
-        """After the last step, or when the run stops before it."""
+        """After the last step, or when the run stops before it; even where another's start failed."""
 
 
 class ProgressBar(Callback):
@@ -68,7 +70,7 @@ class ProgressBar(Callback):
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
         self._bar: Progress | None = None
-        self._printed = 0.0
+        self._printed = -math.inf
 
     def on_start(self, run: Run) -> None:
         """Show the bar."""
@@ -101,9 +103,8 @@ class ProgressBar(Callback):
         elif now - self._printed >= self.seconds_between_lines or run.step == run.steps:
             self._printed = now
             left = (run.steps - run.step) * run.config.training.batch_size / max(run.speed, 1e-9)
-            self.console.print(
-                f"{run.config.name} {run.step}/{run.steps} {text} {left:.0f} s left", soft_wrap=True
-            )
+            line = f"{run.config.name} {run.step}/{run.steps} {text} {left:.0f} s left"
+            self.console.print(line, soft_wrap=True, markup=False)
 
     def on_end(self, run: Run) -> None:
         """Take the bar away."""
@@ -118,10 +119,10 @@ class MetricsFile(Callback):
         self.path = folder / "metrics.jsonl"
 
     def on_start(self, run: Run) -> None:
-        """Drop the lines that a resumed run is about to write again."""
-        if self.path.exists():
-            lines = [line for line in self.path.read_text().splitlines() if _step_of(line) <= run.step]
-            write_text(self.path, "".join(f"{line}\n" for line in lines))
+        """Start the file, or drop the lines that a resumed run is about to write again."""
+        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+        lines = [line for line in text.splitlines() if _step_of(line) <= run.step]
+        write_text(self.path, "".join(f"{line}\n" for line in lines))
 
     def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
         """Append a line."""
@@ -129,10 +130,17 @@ class MetricsFile(Callback):
             "step": run.step,
             "seconds": round(run.seconds, 3),
             "images_per_second": round(run.speed, 1),
-            **figures,
+            # JSON has no NaN.
+            **{name: value if math.isfinite(value) else None for name, value in figures.items()},
         }
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {self.path}: {error.strerror}.",
+                hint="Make room, then go on with --resume.",
+            ) from error
 
 
 class Previews(Callback):
@@ -158,27 +166,42 @@ class Previews(Callback):
 
 
 class TensorBoard(Callback):
-    """Figures and previews for TensorBoard, in `tensorboard/`; needs the extra genzoo[tensorboard]."""
+    """Figures and previews for TensorBoard, in `tensorboard/`.
+
+    Raises ConfigError where the extra genzoo[tensorboard] is not installed.
+    """
 
     def __init__(self, folder: Path) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # an extra: imported where it is asked for
+        try:  # an extra, so imported where it is asked for
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise ConfigError(
+                "TensorBoard is not installed.", hint="pip install 'genzoo[tensorboard]'"
+            ) from None
 
-        self._writer = SummaryWriter(folder / "tensorboard")  # type: ignore[no-untyped-call]
+        # Made at the start, because to make one is to write a file, which one process alone may.
+        self._open = lambda step: SummaryWriter(folder / "tensorboard", purge_step=step)
+        self._writer: SummaryWriter | None = None
+
+    def on_start(self, run: Run) -> None:
+        """Hide what a resumed run is about to write again."""
+        self._writer = self._open(run.step + 1 if run.step else None)
 
     def on_step(self, run: Run) -> None:
         """Write the preview grid."""
-        if run.step % run.config.training.preview_every == 0:
-            picture = grid(*preview(run.model))
-            self._writer.add_image("preview", picture, run.step)  # type: ignore[no-untyped-call]
+        if self._writer and run.step % run.config.training.preview_every == 0:
+            self._writer.add_image("preview", grid(*preview(run.model)), run.step)
 
     def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
         """Write the figures."""
-        for name, value in {**figures, "images_per_second": run.speed}.items():
-            self._writer.add_scalar(name, value, run.step)  # type: ignore[no-untyped-call]
+        if self._writer:
+            for name, value in {**figures, "images_per_second": run.speed}.items():
+                self._writer.add_scalar(name, value, run.step)
 
     def on_end(self, run: Run) -> None:
         """Write what is left."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        if self._writer:
+            self._writer.close()
 
 
 def preview(model: Model) -> tuple[Tensor, int]:

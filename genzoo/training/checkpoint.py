@@ -14,11 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genzoo.errors import TrainingError
+from genzoo.errors import OutputError, TrainingError
 from genzoo.files import atomic_folder, write_text
 from genzoo.model import Model
 
-__all__ = ["Checkpoint", "Position", "load_optimizer", "newest", "optimizer_tensors", "save"]
+__all__ = ["Checkpoint", "Position", "load_optimizer", "newest", "optimizer_tensors", "save", "sweep"]
 
 
 @dataclass(frozen=True)
@@ -39,44 +39,56 @@ class Checkpoint:
     position: Position
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all tensors of the training state, or raise TrainingError where the file is damaged."""
+        """Return all tensors of the training state; TrainingError where the file is damaged."""
         try:
             return load_file(self.folder / "training.safetensors")
         except (OSError, SafetensorError) as error:
-            raise TrainingError(
-                f"the checkpoint {self.folder} is damaged: {error}.",
-                hint="Delete that folder and run again: the one before it is used.",
-            ) from None
+            raise _damaged(self.folder, error) from None
 
 
 def save(
     folder: Path, position: Position, tensors: Mapping[str, Tensor], model: Model, keep: int
 ) -> Path:
-    """Write the checkpoint of a step under `folder`, then delete all but the newest `keep`."""
+    """Write the checkpoint of a step under `folder`, then delete all but the newest `keep`.
+
+    Raises OutputError where it cannot be written.
+    """
     target = folder / f"step-{position.step:08d}"
     if not target.exists():
-        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        # Copies, because save_file refuses tensors that share memory, as tied weights do.
+        plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
         with atomic_folder(target) as beside:
-            save_file(plain, beside / "training.safetensors")
-            model.save(beside / "weights.safetensors")
+            try:
+                save_file(plain, beside / "training.safetensors")
+                model.save(beside / "weights.safetensors")
+            except SafetensorError as error:  # its way to say that the disk is full
+                raise OutputError(
+                    f"cannot write {target}: {error}.", hint="Make room, then go on with --resume."
+                ) from None
             write_text(beside / "position.json", json.dumps(asdict(position)))
     for old in _folders(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+        hidden = old.rename(folder / f".{old.name}")  # a kill must not leave half of a checkpoint
+        shutil.rmtree(hidden, ignore_errors=True)
     return target
 
 
 def newest(folder: Path) -> Checkpoint | None:
     """Return the newest checkpoint under `folder`, None where there is none."""
-    for candidate in reversed(_folders(folder)):
-        try:
-            position = Position(**json.loads((candidate / "position.json").read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise TrainingError(
-                f"the checkpoint {candidate} is damaged: {error}.",
-                hint="Delete that folder and run again: the one before it is used.",
-            ) from None
-        return Checkpoint(candidate, position)
-    return None
+    folders = _folders(folder)
+    if not folders:
+        return None
+    last = folders[-1]
+    try:
+        position = Position(**json.loads((last / "position.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged(last, error) from None
+    return Checkpoint(last, position)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what a kill left under `folder` half written or half deleted."""
+    for leftover in folder.glob(".step-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
@@ -94,13 +106,25 @@ def load_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str
 ) -> None:
     """Put the state that `optimizer_tensors` gave back."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(f"{prefix}."):
             index, key = name.removeprefix(f"{prefix}.").split(".")
+            parameter = parameters[int(index)]
+            if key != "step" and tensor.shape == parameter.shape:
+                # Fused kernels walk parameter and state side by side: both need the same strides.
+                tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
             state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"))
+
+
+def _damaged(folder: Path, error: Exception) -> TrainingError:
+    return TrainingError(
+        f"the checkpoint {folder} is damaged: {error}.",
+        hint="Delete that folder and run again: the one before it is used.",
+    )

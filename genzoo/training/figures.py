@@ -15,7 +15,7 @@ __all__ = ["Figures"]
 
 
 class Figures:
-    """Means of what the steps report, and the time they take; asks the device for nothing until `take`."""
+    """Means of what the steps report, and the time they take; no wait for the device but `take`."""
 
     def __init__(self, engine: Engine, run: Run) -> None:
         self._engine = engine
@@ -35,7 +35,7 @@ class Figures:
         self._run.seconds = self._before + time.perf_counter() - self._start
 
     def take(self) -> dict[str, float]:
-        """Return each figure's mean since the last call, over all processes; set the run's speed."""
+        """Return each figure's mean since the last call, over all processes; set the speed."""
         run, now = self._run, time.perf_counter()
         run.speed = (run.step - self._step) * run.config.training.batch_size / (now - self._last)
         self._step, self._last = run.step, now
