@@ -30,7 +30,7 @@ def complete(config: ZooConfig) -> ZooConfig:
     parts = {}
     for kind, spec in described.items():
         part = getattr(config, kind)
-        values = part_config(spec, part.config, source=config.name, at=f"{kind}.config")
+        values = part_config(spec, part.config, source=config.source, at=f"{kind}.config")
         parts[kind] = part.model_copy(update={"config": values.model_dump(mode="json")})
     return config.model_copy(update=parts)
 
@@ -38,13 +38,21 @@ def complete(config: ZooConfig) -> ZooConfig:
 def build_networks(config: ZooConfig) -> dict[str, nn.Module]:
     """Return the networks of a zoo config by role, freshly initialized.
 
-    Raises UnknownNameError, ConfigError, or UnsupportedError for an image size the architecture can't do.
+    Raises UnknownNameError, ConfigError, or UnsupportedError for an image size that the
+    architecture can't do.
     """
     spec = registry().architecture(config.architecture.name, config.requires)
     values = part_config(
-        spec, config.architecture.config, source=config.name, at="architecture.config"
+        spec, config.architecture.config, source=config.source, at="architecture.config"
     )
-    networks: dict[str, nn.Module] = resolve(spec.networks)(config.image_spec, values)
+    networks = resolve(spec.networks)(config.image_spec, values)
+    if not (
+        isinstance(networks, dict) and all(isinstance(n, nn.Module) for n in networks.values())
+    ):
+        raise PluginError(
+            f"architecture {spec.name!r} built a {type(networks).__name__}.",
+            hint="Its function must return a dict of roles and torch.nn.Modules.",
+        )
     return networks
 
 
@@ -52,7 +60,7 @@ def build_objective(config: ZooConfig) -> Objective:
     """Return the objective of a zoo config."""
     spec = registry().objective(config.objective.name, config.requires)
     values: Any = part_config(
-        spec, config.objective.config, source=config.name, at="objective.config"
+        spec, config.objective.config, source=config.source, at="objective.config"
     )
     objective = resolve(spec.factory)(values)
     if not isinstance(objective, Objective):
@@ -67,7 +75,7 @@ def check_roles(config: ZooConfig, networks: dict[str, nn.Module], objective: Ob
     """Raise ConfigError unless the architecture builds every role that the objective trains."""
     if missing := sorted(objective.roles - networks.keys()):
         raise ConfigError(
-            f"{config.name}: objective {config.objective.name!r} needs the role {missing[0]!r}, "
+            f"{config.source}: objective {config.objective.name!r} needs the role {missing[0]!r}, "
             f"architecture {config.architecture.name!r} builds {', '.join(sorted(networks))}.",
             hint="Choose an objective and an architecture that go together.",
         )

@@ -1,7 +1,7 @@
 """Every error that a person can meet.
 
-Each one says what is wrong (`message`) and what to do next (`hint`). The command line prints both and
-exits with code 2; the Python API raises them. Anything else that escapes is a bug of ours.
+Each one says what is wrong (`message`) and what to do next (`hint`). The command line prints both
+and exits with code 2; the Python API raises them. Anything else that escapes is a bug of ours.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ __all__ = ["atomic_file", "atomic_folder", "check_writable", "write_text"]
 
 
 def check_writable(path: Path) -> None:
-    """Raise OutputError where it is plain beforehand that a file cannot be written; write nothing."""
+    """Raise OutputError where it is plain that a file cannot be written; write nothing."""
     if os.path.isdir(path):  # unlike Path's, os.path's tests are False where one may not look
         raise OutputError(f"cannot write {path}: it is a folder.", hint="Give the name of a file.")
     place = next(parent for parent in path.absolute().parents if os.path.exists(parent))
@@ -28,17 +29,24 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; on success it becomes `path`, else nothing is left."""
+    """Yield a path beside `path` to write to; on success it becomes `path`, else nothing is left.
+
+    Raises OutputError where that fails, and for a `path` that is there and no regular file.
+    """
     with _explained(path):
+        if path.exists() and not path.is_file():
+            # To rename onto a device would replace the device itself.
+            raise OutputError(
+                f"cannot write {path}: it is there already, and not a file.",
+                hint="Give the name of a file.",
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
         beside = Path(name)
         try:
             yield beside
-            beside.chmod(
-                0o666 & ~_umask()
-            )  # mkstemp's 0600 would keep others from reading the result
+            beside.chmod(0o666 & ~_umask())  # mkstemp's 0600 would keep others from reading it
             _sync(beside)
             beside.replace(path)
         finally:
@@ -48,8 +56,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path` to fill; on success it becomes `path`, which must not exist yet."""
+    """Yield a new folder beside `path` to fill; on success it becomes `path`, else nothing is left.
+
+    Raises OutputError where that fails, and where `path` exists.
+    """
     with _explained(path):
+        if path.exists():  # a rename would replace an empty folder in silence
+            raise FileExistsError(errno.EEXIST, "it exists already")
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:

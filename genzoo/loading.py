@@ -11,12 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from genzoo.building import build_networks, build_objective
-from genzoo.errors import DeviceError, UnknownNameError, WeightsError
+from genzoo.errors import (
+    ConfigError,
+    DeviceError,
+    GenzooError,
+    UnknownNameError,
+    UnsupportedError,
+    WeightsError,
+)
 from genzoo.model import Model
-from genzoo.registry.catalog import find, unavailable
-from genzoo.registry.config import ZooConfig, read_config
+from genzoo.objectives.base import Objective
+from genzoo.registry.catalog import find, lookup, unavailable
+from genzoo.registry.config import ZooConfig, read_config, zoo_config
 from genzoo.registry.discovery import registry
-from genzoo.registry.schema import validate
 from genzoo.registry.specs import ImageSpec
 from genzoo.weights import format as weights_format
 from genzoo.weights.sources import locate
@@ -29,27 +36,39 @@ def load(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
 ) -> Model:
-    """Return a trained model by name, or from a weights file, a run folder or a zoo config's YAML file.
+    """Return a trained model, in eval mode.
 
-    `device` None takes the GPU where there is one. Raises UnknownNameError, WeightsError or DeviceError.
+    By its name in the zoo, or from a weights file, a run folder or a zoo config's YAML file. A name
+    comes before a folder of the same name: that is `./name`. `device` None takes the GPU where
+    there is one. Raises UnknownNameError, ConfigError, WeightsError, DeviceError, or
+    UnsupportedError for a `dtype` that is not of floating point.
     """
     where = find_device(device)
+    if dtype is not None and not dtype.is_floating_point:
+        raise UnsupportedError(
+            f"a model cannot be {dtype}.", hint="Use torch.float32, torch.bfloat16 or the like."
+        )
+    return _open(name_or_path).to(where, dtype).eval()
+
+
+def _open(name_or_path: str | os.PathLike[str]) -> Model:
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
-        model = _from_zoo(read_config(path), path)
-    elif path.is_dir():
-        model = _from_file(run_weights(path))
-    elif path.is_file() or path.suffix == ".safetensors":
-        model = _from_file(path)
-    elif path.parent != Path():
+    entry = lookup(name_or_path) if isinstance(name_or_path, str) else None
+    if entry is not None:
+        return _from_zoo(entry.config, entry.path)
+    if path.suffix in (".yaml", ".yml"):
+        return _from_zoo(read_config(path), path)
+    if os.path.isdir(path):  # unlike Path's, os.path's tests are False where one may not look
+        return _from_file(run_weights(path))
+    if os.path.isfile(path) or path.suffix == ".safetensors":
+        return _from_file(path)
+    if path.parent != Path():
         raise UnknownNameError(
             f"there is no file or folder {path}.",
             hint="Give the name of a model, a weights file or the folder of a run.",
         )
-    else:
-        entry = find(str(name_or_path))
-        model = _from_zoo(entry.config, entry.path)
-    return model.to(where, dtype).eval()
+    entry = find(str(name_or_path))
+    return _from_zoo(entry.config, entry.path)
 
 
 def create(
@@ -60,14 +79,23 @@ def create(
 ) -> Model:
     """Return an untrained model of an architecture, all its roles included.
 
-    `image` is (C, H, W); `config` goes to the architecture. The weights come from torch's global generator.
+    `image` is (C, H, W), or an ImageSpec, whose own classes hold unless `classes` is given.
+    `config` goes to the architecture. The weights come from torch's global generator. Raises
+    UnknownNameError, ConfigError, or UnsupportedError for images that the architecture can't do.
     """
-    spec = image if isinstance(image, ImageSpec) else ImageSpec(*image, classes=classes)
     known = registry().architecture(architecture)
+    if isinstance(image, ImageSpec):
+        classes = image.classes if classes is None else classes
+        image = (image.channels, image.height, image.width)
+    if len(image) != 3:
+        raise ConfigError(
+            f"create({architecture!r}): image is {image!r}.",
+            hint="Give channels, height and width, as in (1, 28, 28).",
+        )
     data = {
         "name": architecture,
-        "image": {"channels": spec.channels, "height": spec.height, "width": spec.width},
-        "classes": spec.classes,
+        "image": dict(zip(("channels", "height", "width"), image, strict=True)),
+        "classes": classes,
         "architecture": {"name": architecture, "config": config},
         "objective": {"name": known.objective},
         "dataset": {"name": "digits"},
@@ -79,7 +107,7 @@ def create(
             "intended_use": "training",
         },
     }
-    zoo = validate(ZooConfig, data, source=f"create({architecture!r})")
+    zoo = zoo_config(data, source=f"create({architecture!r})")
     return Model(zoo, nn.ModuleDict(build_networks(zoo)), build_objective(zoo)).eval()
 
 
@@ -99,7 +127,13 @@ def run_weights(folder: Path) -> Path:
 def _from_zoo(config: ZooConfig, path: Path) -> Model:
     if problem := unavailable(config):
         what, fix = problem
-        raise UnknownNameError(f"{config.name} cannot be loaded: {what}.", hint=fix)
+        known = registry()
+        installed = (
+            config.architecture.name in known.architectures
+            and config.objective.name in known.objectives
+        )
+        error = WeightsError if installed else UnknownNameError
+        raise error(f"{config.name} cannot be loaded: {what}.", hint=fix)
     assert config.weights is not None  # `unavailable` has said so otherwise
     file = locate(config.weights, beside=path)
     tensors, _ = weights_format.read(file, sha256=config.weights.sha256)
@@ -108,15 +142,13 @@ def _from_zoo(config: ZooConfig, path: Path) -> Model:
 
 def _from_file(path: Path) -> Model:
     tensors, header = weights_format.read(path)
-    config = validate(ZooConfig, header.get("config") or {}, source=f"the metadata of {path}")
+    config = zoo_config(header.get("config") or {}, source=f"the metadata of {path}")
     return _assemble(config, tensors, path, weights_format.file_sha256(path))
 
 
 def _assemble(config: ZooConfig, tensors: Mapping[str, Tensor], path: Path, sha256: str) -> Model:
     objective = build_objective(config)
-    with torch.device("meta"):  # nothing is initialized that the file replaces anyway
-        built = build_networks(config)
-    networks = nn.ModuleDict({role: built[role] for role in sorted(objective.sampling_roles)})
+    networks = _sampling_networks(config, objective)
     state = {k: v for k, v in tensors.items() if not k.startswith("objective.")}
     own = {k.removeprefix("objective."): v for k, v in tensors.items() if k not in state}
     for module, part in ((networks, state), (objective, own)):
@@ -127,15 +159,58 @@ def _assemble(config: ZooConfig, tensors: Mapping[str, Tensor], path: Path, sha2
     return model
 
 
+def _sampling_networks(config: ZooConfig, objective: Objective) -> nn.ModuleDict:
+    try:
+        with torch.device("meta"):  # nothing is initialized that the file replaces anyway
+            networks = _choose(build_networks(config), config, objective)
+        if not any(map(_holds_more_than_its_state, networks.modules())):
+            return networks
+    except GenzooError:
+        raise
+    except Exception:  # whatever a plugin does that asks for values, which meta tensors lack
+        pass
+    with torch.random.fork_rng(devices=[]):
+        return _choose(build_networks(config), config, objective)
+
+
+def _choose(
+    built: Mapping[str, nn.Module], config: ZooConfig, objective: Objective
+) -> nn.ModuleDict:
+    if missing := sorted(objective.sampling_roles - built.keys()):
+        raise ConfigError(
+            f"{config.source}: objective {config.objective.name!r} samples by the role "
+            f"{missing[0]!r}, architecture {config.architecture.name!r} builds "
+            f"{', '.join(sorted(built))}.",
+            hint="Choose an objective and an architecture that go together.",
+        )
+    return nn.ModuleDict({role: built[role] for role in sorted(objective.sampling_roles)})
+
+
+def _holds_more_than_its_state(module: nn.Module) -> bool:
+    """Whether a module has tensors that no weights file fills: they need a build with values."""
+    return bool(module._non_persistent_buffers_set) or any(
+        isinstance(value, Tensor) for value in vars(module).values()
+    )
+
+
 def _fits(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     expected = module.state_dict()
+    common = expected.keys() & tensors.keys()
+    # A model may be stored in another floating point type as a whole, but not in parts.
+    uniform = len({t.dtype for t in tensors.values() if t.is_floating_point()}) == 1
     problems = [
         *(f"missing {name}" for name in expected.keys() - tensors.keys()),
         *(f"unexpected {name}" for name in tensors.keys() - expected.keys()),
         *(
             f"{name} has shape {list(tensors[name].shape)}, not {list(expected[name].shape)}"
-            for name in expected.keys() & tensors.keys()
+            for name in common
             if tensors[name].shape != expected[name].shape
+        ),
+        *(
+            f"{name} has type {tensors[name].dtype}, not {expected[name].dtype}"
+            for name in common
+            if tensors[name].dtype != expected[name].dtype
+            and not (uniform and _floating(tensors[name], expected[name]))
         ),
     ]
     if problems:
@@ -146,14 +221,18 @@ def _fits(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
         )
 
 
+def _floating(*tensors: Tensor) -> bool:
+    return all(tensor.is_floating_point() for tensor in tensors)
+
+
 def find_device(device: str | torch.device | None) -> torch.device:
     """Return a device that works here; None takes the GPU where there is one, else the CPU."""
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         wanted = torch.device(device)
-        torch.empty(0, device=wanted)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, device=wanted).item()  # "meta" exists, but holds no values
+    except (RuntimeError, AssertionError, ImportError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise DeviceError(
             f"cannot use the device {str(device)!r}: {reason}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from genzoo._version import __version__
 from genzoo.errors import LabelError, UnsupportedError
-from genzoo.noise import MAX_SEED, Noise
+from genzoo.noise import Noise, check_seed
 from genzoo.objectives.base import (
     CanEncode,
     CanInterpolate,
@@ -28,7 +29,7 @@ from genzoo.weights import format as weights_format
 __all__ = ["Labels", "Model"]
 
 Labels = int | Sequence[int] | Tensor | None
-"""One class for all images, or classes that are handed out in turn (image i gets labels[i % len])."""
+"""One class for all images, or classes handed out in turn: image i gets labels[i % len]."""
 
 
 class Model(nn.Module):
@@ -72,9 +73,10 @@ class Model(nn.Module):
     ) -> Tensor:
         """Return n images, float32 (n, C, H, W) in [0, 1] on the model's device.
 
-        Image i depends on (seed, i) and its label alone: not on n or the batch size. Without a seed, one is
-        drawn. `labels` left out, a conditional model draws them per image from the same seed; a sequence is
-        handed out in turn. Raises LabelError for labels out of range or given to an unconditional model.
+        Image i depends on (seed, i) and its label alone: not on n or the batch size. Without a
+        seed, one is drawn. `labels` left out, a conditional model draws them per image from the
+        same seed; a sequence is handed out in turn. Raises LabelError for labels out of range or
+        given to an unconditional model, UnsupportedError for an n, seed or batch size out of range.
         """
         seed = _seed(seed)
         wanted = self.labels(n, seed, labels)
@@ -86,7 +88,7 @@ class Model(nn.Module):
         return self._draw(draw, n, batch_size)
 
     def labels(self, n: int, seed: int | None = None, labels: Labels = None) -> Tensor | None:
-        """Return the labels int64 (n,) that `sample(n, seed, labels)` draws, None if unconditional."""
+        """Return the labels int64 (n,) of `sample(n, seed, labels)`, None if unconditional."""
         if n < 0:
             raise UnsupportedError(f"n is {n}.", hint="Ask for 0 images or more.")
         if labels is None:
@@ -108,10 +110,10 @@ class Model(nn.Module):
     ) -> Tensor:
         """Return n walks through latent space, float32 (n, frames, C, H, W) in [0, 1].
 
-        Walk i goes from the latent of image i of `sample(seed=seed)` to a second one along the great circle
-        (spherical interpolation, White 2016, arXiv:1609.04468); its label stays the same.
+        Walk i goes from the latent of image i of `sample(seed=seed)` to a second one along the
+        great circle (spherical interpolation, White 2016, arXiv:1609.04468); its label stays.
         """
-        objective = self._able(CanInterpolate, "interpolate")
+        objective = self.require(CanInterpolate, "interpolate")
         if frames < 2:
             raise UnsupportedError(f"frames is {frames}.", hint="A walk has 2 frames or more.")
         seed = _seed(seed)
@@ -121,20 +123,26 @@ class Model(nn.Module):
             for s in ("sample", "interpolate")
         )
         ways = torch.linspace(0, 1, frames, device=self.device)
-        walks = torch.stack([_slerp(start, end, way) for way in ways], dim=1).flatten(0, 1)
+        walks = torch.stack([_slerp(start, end, way) for way in ways], dim=1)
+        walks = walks.flatten(0, 1).to(start.dtype)
         each = None if wanted is None else wanted.repeat_interleave(frames)
 
         def draw(rows: range) -> Tensor:
             latents = walks[rows.start : rows.stop]
-            return objective.decode(self.networks, latents, _rows(each, rows))
+            images: Tensor = objective.decode(self.networks, latents, _rows(each, rows))
+            return images
 
         images = self._draw(draw, n * frames, batch_size)
-        return images.unflatten(0, (n, frames))
+        return images.view(n, frames, *images.shape[1:])
 
     @torch.no_grad()
     def encode(self, images: Tensor, labels: Labels = None, batch_size: int = 256) -> Tensor:
-        """Return the latents (B, Z) of images (B, C, H, W), float in [0, 1] or uint8."""
-        objective = self._able(CanEncode, "encode")
+        """Return the latents (B, Z) of images (B, C, H, W), float in [0, 1] or uint8.
+
+        A conditional model needs their labels: one for all, or one for each. Raises LabelError, or
+        UnsupportedError for other images or a model that cannot.
+        """
+        objective = self.require(CanEncode, "encode")
         pixels, wanted = self._inputs(images, labels)
         parts = [
             objective.encode(self.networks, pixels[r.start : r.stop], _rows(wanted, r))
@@ -144,13 +152,17 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor, labels: Labels = None, batch_size: int = 256) -> Tensor:
-        """Return what the model makes of images (B, C, H, W): float32, likewise, in [0, 1]."""
-        objective = self._able(CanReconstruct, "reconstruct")
+        """Return what the model makes of images (B, C, H, W): float32, likewise, in [0, 1].
+
+        Images and labels as for `encode`.
+        """
+        objective = self.require(CanReconstruct, "reconstruct")
         pixels, wanted = self._inputs(images, labels)
 
         def draw(rows: range) -> Tensor:
             part = pixels[rows.start : rows.stop]
-            return objective.reconstruct(self.networks, part, _rows(wanted, rows))
+            made: Tensor = objective.reconstruct(self.networks, part, _rows(wanted, rows))
+            return made
 
         return self._draw(draw, len(pixels), batch_size)
 
@@ -163,8 +175,11 @@ class Model(nn.Module):
         seed: int = 0,
         batch_size: int = 256,
     ) -> Tensor:
-        """Return log p(image), or a lower bound that `samples` tightens, in nats per image (B,)."""
-        objective = self._able(HasLogLikelihood, "log_likelihood")
+        """Return log p(image), or a lower bound that `samples` tightens, in nats per image (B,).
+
+        Images and labels as for `encode`.
+        """
+        objective = self.require(HasLogLikelihood, "log_likelihood")
         pixels, wanted = self._inputs(images, labels)
         parts = []
         for rows in _batches(len(pixels), batch_size):
@@ -176,7 +191,10 @@ class Model(nn.Module):
         return torch.cat(parts).float()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the networks that sample to one safetensors file, which alone is enough for `load`."""
+        """Write the networks that sample to one safetensors file, which alone `load` can read.
+
+        Raises OutputError where it cannot be written.
+        """
         target = Path(path)
         tensors = {
             f"{role}.{name}": tensor
@@ -188,7 +206,8 @@ class Model(nn.Module):
         weights_format.write(target, tensors, header)
         return target
 
-    def _able(self, protocol: type[Any], verb: str) -> Any:
+    def require(self, protocol: type[Any], verb: str) -> Any:
+        """Return the objective if it has what `protocol` asks for, else raise UnsupportedError."""
         if isinstance(self.objective, protocol):
             return self.objective
         raise UnsupportedError(
@@ -198,20 +217,32 @@ class Model(nn.Module):
 
     def _inputs(self, images: Tensor, labels: Labels) -> tuple[Tensor, Tensor | None]:
         shape = (self.image.channels, self.image.height, self.image.width)
-        if images.ndim != 4 or tuple(images.shape[1:]) != shape:
+        if images.ndim != 4 or tuple(images.shape[1:]) != shape or not len(images):
             raise UnsupportedError(
-                f"images have shape {tuple(images.shape)}, {self.name} takes (B, {', '.join(map(str, shape))}).",
-                hint="Resize or convert them first.",
+                f"images have shape {tuple(images.shape)}, "
+                f"{self.name} takes (B, {', '.join(map(str, shape))}).",
+                hint="Give at least one image, of that many channels and that size.",
             )
         pixels = images.to(self.device)
         pixels = pixels / 255 if pixels.dtype == torch.uint8 else pixels
+        if not (pixels.is_floating_point() and pixels.min() >= 0 and pixels.max() <= 1):
+            raise UnsupportedError(
+                f"images of type {images.dtype} have values from {images.min()} to {images.max()}.",
+                hint="Give them as float in [0, 1], or as uint8.",
+            )
         if labels is None and self.classes is not None:
             raise LabelError(
                 f"{self.name} is conditional: it needs the labels of the images.",
                 hint=f"Give one label, or one for each image, from 0 to {self.classes - 1}.",
             )
-        wanted = None if labels is None else self.labels(len(pixels), 0, labels)
-        return pixels.to(self.dtype) * 2 - 1, wanted
+        wanted = None if labels is None else self._check_labels(labels)
+        if wanted is not None and len(wanted) not in (1, len(pixels)):
+            raise LabelError(
+                f"{len(wanted)} labels for {len(pixels)} images.",
+                hint="Give one label, or one for each image.",
+            )
+        pixels = pixels.to(self.dtype) * 2 - 1
+        return pixels, None if wanted is None else wanted.expand(len(pixels))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -223,20 +254,18 @@ class Model(nn.Module):
             raise LabelError(f"{self.name} is unconditional.", hint="Leave the labels out.")
         allowed = f"Labels of {self.name} are whole numbers from 0 to {self.classes - 1}."
         try:
-            given = torch.atleast_1d(torch.as_tensor(labels))
+            given = torch.as_tensor(labels)
         except (TypeError, ValueError, RuntimeError):
-            raise LabelError(f"labels {labels!r} are not numbers.", hint=allowed) from None
-        if (
-            given.ndim != 1
-            or len(given) == 0
-            or given.is_floating_point()
-            or given.dtype == torch.bool
-        ):
-            raise LabelError(f"labels {labels!r} are not one or more whole numbers.", hint=allowed)
+            given = torch.empty(0)
+        fractions = given.is_floating_point() or given.is_complex() or given.dtype == torch.bool
+        if given.ndim > 1 or given.numel() == 0 or fractions:
+            shown = textwrap.shorten(repr(labels), 80, placeholder=" ...")
+            raise LabelError(f"labels {shown} are not one or more whole numbers.", hint=allowed)
+        given = given.reshape(-1).to(self.device, torch.int64)
         wrong = given[(given < 0) | (given >= self.classes)]
         if len(wrong):
             raise LabelError(f"label {int(wrong[0])} is out of range.", hint=allowed)
-        return given.to(self.device, torch.int64)
+        return given
 
     def _draw(self, draw: Callable[[range], Tensor], n: int, batch_size: int) -> Tensor:
         shape = (self.image.channels, self.image.height, self.image.width)
@@ -247,11 +276,7 @@ class Model(nn.Module):
 
 
 def _seed(seed: int | None) -> int:
-    if seed is None:
-        return secrets.randbelow(2**32)
-    if not 0 <= seed <= MAX_SEED:
-        raise UnsupportedError(f"seed {seed} is out of range.", hint=f"Use 0 to {MAX_SEED}.")
-    return seed
+    return secrets.randbelow(2**32) if seed is None else check_seed(seed)
 
 
 def _rows(labels: Tensor | None, rows: range) -> Tensor | None:
@@ -265,6 +290,7 @@ def _batches(n: int, batch_size: int) -> Iterator[range]:
 
 
 def _slerp(start: Tensor, end: Tensor, way: Tensor) -> Tensor:
+    start, end = start.float(), end.float()  # in bf16, 1 - 1e-6 is 1, and the sine of its angle 0
     cosine = nn.functional.cosine_similarity(start, end, dim=-1).clamp(-1 + 1e-6, 1 - 1e-6)
     angle = cosine.acos().unsqueeze(-1)  # (N, 1)
     return (((1 - way) * angle).sin() * start + (way * angle).sin() * end) / angle.sin()

@@ -1,11 +1,12 @@
 """Randomness that belongs to an image, not to a batch.
 
-Both sources are counter-based (Philox, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"),
-so that a number depends on its key and counter alone and never on what was drawn before it.
+Both sources are counter-based (Philox, Salmon et al. 2011, "Parallel random numbers: as easy as 1,
+2, 3"), so that a number depends on its key and counter alone, never on what was drawn before it.
 """
 
 from __future__ import annotations
 
+import operator
 import zlib
 from collections.abc import Sequence
 from typing import Protocol
@@ -15,10 +16,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["MAX_SEED", "Noise", "NoiseSource", "StepNoise"]
+from genzoo.errors import UnsupportedError
+
+__all__ = ["MAX_SEED", "Noise", "NoiseSource", "StepNoise", "check_seed"]
 
 MAX_SEED = 2**63 - 1
 """Seeds are 0 to MAX_SEED."""
+
+
+def check_seed(seed: int) -> int:
+    """Return a seed as a plain int; UnsupportedError where it is not one from 0 to MAX_SEED."""
+    try:
+        whole = operator.index(seed)  # NumPy would draw from 1.5 what it draws from 1
+    except TypeError:
+        whole = -1
+    if not 0 <= whole <= MAX_SEED:
+        raise UnsupportedError(
+            f"seed {seed!r} is not possible.", hint=f"Use a whole number from 0 to {MAX_SEED}."
+        )
+    return whole
 
 
 class NoiseSource(Protocol):
@@ -38,16 +54,16 @@ class NoiseSource(Protocol):
 
 
 def _generator(seed: int, stream: str, call: int, counter: int) -> np.random.Generator:
-    # The counter's lowest word is left to Philox itself: it counts the blocks drawn from this stream.
+    # The counter's lowest word is left to Philox itself: it counts the blocks drawn.
     key = np.array([seed, zlib.crc32(stream.encode())], dtype=np.uint64)
     start = np.array([0, call, counter, 0], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=start))
 
 
 class Noise:
-    """Row i comes from (seed, indices[i]) alone: not from the other rows, their number or the device.
+    """Row i comes from (seed, indices[i]) alone: not from the other rows or the device.
 
-    `stream` separates uses of one seed (latents, labels), so that they are independent of each other.
+    `stream` separates uses of one seed (latents, labels), so that they are independent.
     """
 
     def __init__(
@@ -95,8 +111,9 @@ class Noise:
 class StepNoise:
     """The noise of one phase of one training step.
 
-    It draws for the whole global batch and hands out this process's rows, so that any number of processes
-    sees the same noise at the same place: row j of the global batch depends on (seed, step, stream, j).
+    It draws for the whole global batch and hands out this process's rows, so that any number of
+    processes sees the same noise at the same place: row j of the global batch depends on (seed,
+    step, stream, j).
     """
 
     def __init__(

@@ -49,7 +49,9 @@ Seed = Annotated[
 ]
 LabelText = Annotated[
     str | None,
-    typer.Option("--labels", metavar="LABELS", help="Classes, handed out in turn: 7, 0-9 or 0,3,5-7."),
+    typer.Option(
+        "--labels", metavar="LABELS", help="Classes, handed out in turn: 7, 0-9 or 0,3,5-7."
+    ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images at a time; it changes no image.")]
 Device = Annotated[

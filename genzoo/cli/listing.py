@@ -63,15 +63,7 @@ def list_(
     datasets: Annotated[
         bool, typer.Option("--datasets", help="List the installed datasets instead.")
     ] = False,
-    as_json: _SETTINGS = {
-    "name": "setting",
-    "value": "value",
-    "default": "default",
-    "allowed": "allowed",
-    "description": "description",
-}
-
-AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the models of the zoo."""
     flags = {"architectures": architectures, "objectives": objectives, "datasets": datasets}
@@ -106,7 +98,9 @@ def _list_models(
         typer.echo("No model matches.", err=True)
         return
     print_table(rows, _MODELS, _SPARE)
-    problems = [(e.config.name, problem) for e in entries if (problem := catalog.unavailable(e.config))]
+    problems = [
+        (e.config.name, problem) for e in entries if (problem := catalog.unavailable(e.config))
+    ]
     if problems:
         typer.echo()
     for name, (what, fix) in problems:
@@ -140,15 +134,7 @@ def info(
         str,
         typer.Argument(metavar="NAME", help="A model of the zoo.", autocompletion=model_names),
     ],
-    as_json: _SETTINGS = {
-    "name": "setting",
-    "value": "value",
-    "default": "default",
-    "allowed": "allowed",
-    "description": "description",
-}
-
-AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show all that is known of a model: its card, its parts, its training, how to load it."""
     from genzoo.registry import catalog
@@ -194,8 +180,9 @@ def _sections(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "Weights", _yaml(config["weights"]) if config["weights"] else "none yet"
     yield "Metrics", _yaml(card["metrics"]) if card["metrics"] else "not measured yet"
     if facts["available"]:
-        yield "To use it", (
-            f'genzoo sample {facts["name"]}\ngenzoo.load("{facts["name"]}").sample(16)'
+        yield (
+            "To use it",
+            (f'genzoo sample {facts["name"]}\ngenzoo.load("{facts["name"]}").sample(16)'),
         )
     else:
         yield "To use it", f"{facts['unavailable_because']}: {facts['to_make_available']}"
@@ -219,15 +206,7 @@ def _yaml(values: Mapping[str, Any]) -> str:
     return text.rstrip()
 
 
-def plugins(as_json: _SETTINGS = {
-    "name": "setting",
-    "value": "value",
-    "default": "default",
-    "allowed": "allowed",
-    "description": "description",
-}
-
-AsJson = False) -> None:
+def plugins(as_json: AsJson = False) -> None:
     """List the installed plugins: what each brings, or why it is left out."""
     from genzoo.registry.discovery import registry
 

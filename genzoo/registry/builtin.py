@@ -1,4 +1,4 @@
-"""The core's own objectives, datasets and zoo configs, registered by the same hooks as anybody's."""
+"""The core's own objectives, datasets and zoo configs, by the same hooks as anybody's."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from genzoo.errors import ConfigError, UnknownNameError, did_you_mean
+from genzoo.errors import ConfigError, PluginError, UnknownNameError, did_you_mean
 from genzoo.registry.config import ZooConfig, read_config
-from genzoo.registry.discovery import registry
+from genzoo.registry.discovery import registry, strict
 from genzoo.registry.fields import describe_fields
 from genzoo.registry.schema import Config, validate
 from genzoo.registry.specs import Architecture, Dataset, Objective, resolve
@@ -26,6 +26,7 @@ __all__ = [
     "info",
     "list_architectures",
     "list_models",
+    "lookup",
     "package_file",
     "part_config",
     "unavailable",
@@ -45,7 +46,7 @@ class Entry:
 
 @cache
 def catalog() -> Mapping[str, Entry]:
-    """Return every zoo config by name, sorted. A bad file is reported on standard error and left out."""
+    """Return every zoo config by name, sorted. A bad file is reported once and left out."""
     entries: dict[str, Entry] = {}
     for path, plugin in registry().zoo_configs():
         try:
@@ -55,23 +56,30 @@ def catalog() -> Mapping[str, Entry]:
             if clash := taken.intersection(names):
                 raise ConfigError(f"{path}: the name {min(clash)!r} is taken already.")
         except ConfigError as error:
+            if strict():
+                raise
             print(f"genzoo: a zoo config of {plugin} is left out: {error}", file=sys.stderr)
         else:
             entries[entry.config.name] = entry
     return dict(sorted(entries.items()))
 
 
-def find(name: str) -> Entry:
-    """Return the zoo config of that name or alias."""
+def lookup(name: str) -> Entry | None:
+    """Return the zoo config of that name or alias, None where there is none."""
     entries = catalog()
-    if name in entries:
-        return entries[name]
-    for entry in entries.values():
-        if name in entry.config.aliases:
-            return entry
+    named = (entry for entry in entries.values() if name in entry.config.aliases)
+    return entries.get(name) or next(named, None)
+
+
+def find(name: str) -> Entry:
+    """Return the zoo config of that name or alias; UnknownNameError where there is none."""
+    entry, entries = lookup(name), catalog()
+    if entry is not None:
+        return entry
+    known = {n for e in entries.values() for n in (e.config.name, *e.config.aliases)}
     raise UnknownNameError(
         f"no model is called {name!r}.",
-        hint=f"{did_you_mean(name, entries)} `genzoo list` shows them all.",
+        hint=f"{did_you_mean(name, known)} `genzoo list` shows them all.",
     )
 
 
@@ -115,7 +123,7 @@ def package_file(uri: str) -> Path | None:
 
 
 def unavailable(config: ZooConfig) -> tuple[str, str] | None:
-    """Return (what is missing, what to do) where a model cannot be loaded now, None where it can."""
+    """Return (what is missing, what to do) where a model cannot be loaded, None where it can."""
     known = registry()
     missing = [
         f"{kind} {part.name!r}"
@@ -125,8 +133,8 @@ def unavailable(config: ZooConfig) -> tuple[str, str] | None:
         )
         if part.name not in names
     ]
+    packages = " ".join(config.requires)
     if missing:
-        packages = " ".join(config.requires)
         fix = f"pip install {packages}" if packages else "Install the plugin that brings it."
         return f"{' and '.join(missing)} not installed", fix
     if config.weights is None:
@@ -134,10 +142,8 @@ def unavailable(config: ZooConfig) -> tuple[str, str] | None:
     if config.weights.uri.startswith("pkg://"):
         file = package_file(config.weights.uri)
         if file is None or not file.is_file():
-            return (
-                "weights file missing",
-                f"pip install --force-reinstall {' '.join(config.requires)}",
-            )
+            again = f"pip install --force-reinstall {packages}"
+            return "weights file missing", again if packages else "Install the plugin that has it."
     return None
 
 
@@ -145,7 +151,12 @@ def part_config(
     spec: Architecture | Objective | Dataset, values: Mapping[str, Any], *, source: str, at: str
 ) -> Any:
     """Return the values as the pydantic model that the descriptor names."""
-    model: type[Config] = resolve(spec.config)
+    model = resolve(spec.config)
+    if not (isinstance(model, type) and issubclass(model, Config)):
+        raise PluginError(
+            f"{spec.config!r}, the config of {spec.name!r}, is not a genzoo.Config.",
+            hint="Derive it from genzoo.Config, which is a pydantic model.",
+        )
     return validate(model, values, source=source, at=at)
 
 
@@ -167,9 +178,9 @@ def describe(entry: Entry) -> dict[str, Any]:
 
 
 def info(name: str) -> dict[str, Any]:
-    """Return all that is known of a model, as plain values: its row, its zoo config, where it comes from.
+    """Return all that is known of a model, as plain values: its row, its zoo config, its origin.
 
-    The architecture's and the objective's configs are given whole, defaults included, where installed;
+    The configs of architecture and objective are given whole, defaults included, where installed;
     `fields` says of each of their settings what it is for and what is allowed.
     """
     entry = find(name)

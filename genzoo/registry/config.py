@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from genzoo.errors import ConfigError
 from genzoo.registry import yamlfile
@@ -22,6 +22,7 @@ __all__ = [
     "apply_overrides",
     "parse_overrides",
     "read_config",
+    "zoo_config",
 ]
 
 _Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -42,7 +43,7 @@ class PartConfig(Config):
     """Something that a plugin brings, by name, and the config that it takes."""
 
     name: str = Field(pattern=_NAME)
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = Field(default_factory=dict)
 
 
 class AdamConfig(Config):
@@ -106,7 +107,7 @@ class EMAConfig(Config):
 
     decay: float = Field(default=0.999, ge=0, lt=1)
     rampup: bool = True
-    """Start with min(decay, (1 + t) / (10 + t)) after t updates, so that the first weights fade soon."""
+    """Start with min(decay, (1 + t) / (10 + t)) after t updates: the first weights fade soon."""
 
 
 class TrainingConfig(Config):
@@ -119,7 +120,7 @@ class TrainingConfig(Config):
     precision: Literal["fp32", "bf16"] = "fp32"
     optimizer: OptimizerConfig = AdamConfig()
     """The optimizer of every phase that `optimizers` does not name."""
-    optimizers: dict[str, OptimizerConfig] = {}
+    optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict)
     """Optimizers by phase."""
     schedule: ScheduleConfig = ScheduleConfig()
     clip_norm: float | None = Field(default=None, gt=0)
@@ -137,8 +138,11 @@ class TrainingConfig(Config):
 class WeightsConfig(Config):
     """Where the trained weights are. `genzoo publish` writes this."""
 
-    uri: str = Field(pattern=r"^(pkg://|https://|hf://|file://|[^:]+$)")
-    """pkg://package/path, https://…, hf://owner/repo/path[@revision], or a path beside the YAML file."""
+    uri: str = Field(
+        pattern=r"^((pkg|https)://[^/]+/.+|hf://[^/]+/[^/]+/.+|file://.+|[^:]+)$"
+    )
+    """pkg://package/path, https://…, hf://owner/repo/path[@revision], or a path beside the YAML
+    file."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     size: int = Field(ge=1)
     """Bytes."""
@@ -170,7 +174,7 @@ class CardConfig(Config):
     paper: str = ""
     intended_use: str
     limitations: str = ""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = Field(default_factory=dict)
     """Measured figures; never typed by hand."""
 
 
@@ -192,6 +196,12 @@ class ZooConfig(Config):
     card: CardConfig
     weights: WeightsConfig | None = None
     trained: TrainedConfig | None = None
+    _source: str = PrivateAttr(default="")
+
+    @property
+    def source(self) -> str:
+        """Where this config was read from, for errors to name; the model's name if nowhere."""
+        return self._source or self.name
 
     @property
     def image_spec(self) -> ImageSpec:
@@ -200,14 +210,21 @@ class ZooConfig(Config):
         return ImageSpec(image.channels, image.height, image.width, self.classes)
 
     def recipe(self) -> dict[str, Any]:
-        """Return the plain values of all but `weights` and `trained`: what makes the model, not what came of it."""
+        """Return the plain values of what makes the model: all but `weights` and `trained`."""
         return self.model_dump(mode="json", exclude={"weights", "trained"})
 
 
 def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> ZooConfig:
     """Return the zoo config in a YAML file, with values at dotted paths replaced."""
     data = apply_overrides(yamlfile.read(path), overrides or {}, source=str(path))
-    return validate(ZooConfig, data, source=str(path))
+    return zoo_config(data, source=str(path))
+
+
+def zoo_config(data: Mapping[str, Any], *, source: str) -> ZooConfig:
+    """Return `data` as a zoo config whose errors, later ones too, name `source`."""
+    config = validate(ZooConfig, data, source=source)
+    config._source = source
+    return config
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
@@ -215,9 +232,10 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
     overrides = {}
     for assignment in assignments:
         path, equals, value = assignment.partition("=")
-        if not equals or not path.strip():
+        if not equals or not all(part.strip() for part in path.split(".")):
             raise ConfigError(
-                f"--set {assignment}: no value.", hint="Write it as --set training.steps=100."
+                f"--set {assignment}: not a path and a value.",
+                hint="Write it as --set training.steps=100.",
             )
         overrides[path.strip()] = yamlfile.parse(value, source=f"--set {assignment}")
     return overrides
@@ -226,7 +244,7 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
 def apply_overrides(
     data: Mapping[str, Any], overrides: Mapping[str, Any], *, source: str
 ) -> dict[str, Any]:
-    """Return a copy of `data` with each dotted path set; unknown keys are left to the validation to refuse."""
+    """Return a copy of `data` with each dotted path set; refusing unknown keys is validation's."""
     result = copy.deepcopy(dict(data))
     for path, value in overrides.items():
         *parents, last = path.split(".")
@@ -242,5 +260,5 @@ def apply_overrides(
                     hint=f"Set {where} itself.",
                 )
             here = inner
-        here[last] = value
+        here[last] = copy.deepcopy(value)
     return result

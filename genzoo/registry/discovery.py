@@ -1,6 +1,7 @@
 """Entry points -> plugins, one bad plugin isolated from the rest.
 
-pluggy's own `load_setuptools_entrypoints` stops at the first plugin that raises, hence a loop of our own.
+pluggy's own `load_setuptools_entrypoints` stops at the first plugin that raises, hence a loop of
+our own.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from genzoo.errors import PluginError, UnknownNameError, did_you_mean
 from genzoo.registry import builtin, hookspecs
 from genzoo.registry.specs import API_VERSION, Architecture, Callback, Dataset, Objective
 
-__all__ = ["Plugin", "Registry", "registry"]
+__all__ = ["Plugin", "Registry", "registry", "strict"]
 
 GROUP = "genzoo"
 
@@ -39,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point of group `genzoo`: where it comes from, what it brings, why it failed if it did."""
+    """One entry point of group `genzoo`: where it comes from, and what it brings or why not."""
 
     name: str
     distribution: str
@@ -103,15 +104,15 @@ class Registry:
         ]
 
     def architecture(self, name: str, requires: Iterable[str] = ()) -> Architecture:
-        """Return the architecture of that name; `requires` is what to install where it is missing."""
+        """Return the architecture of that name; `requires` is what to install to have it."""
         return _get(self.architectures, "architecture", name, requires)
 
     def objective(self, name: str, requires: Iterable[str] = ()) -> Objective:
-        """Return the objective of that name; `requires` is what to install where it is missing."""
+        """Return the objective of that name; `requires` is what to install to have it."""
         return _get(self.objectives, "objective", name, requires)
 
     def dataset(self, name: str, requires: Iterable[str] = ()) -> Dataset:
-        """Return the dataset of that name; `requires` is what to install where it is missing."""
+        """Return the dataset of that name; `requires` is what to install to have it."""
         return _get(self.datasets, "dataset", name, requires)
 
 
@@ -133,12 +134,15 @@ def registry() -> Registry:
     return found
 
 
+def strict() -> bool:
+    """Return whether GENZOO_STRICT=1 asks to raise where a bad plugin would be left out."""
+    return os.environ.get("GENZOO_STRICT") == "1"
+
+
 def _discover() -> Iterable[Plugin]:
-    manager = pluggy.PluginManager("genzoo")
-    manager.add_hookspecs(hookspecs)
     taken: dict[tuple[str, str], Plugin] = {}
     core = Plugin("genzoo", "genzoo", __version__, builtin.__name__)
-    yield _claim(core, _collect(manager, builtin, "genzoo"), taken)
+    yield _claim(core, _collect(builtin), taken)
     points = entry_points(group=GROUP)
     for point in sorted(points, key=lambda p: (_distribution(p)[0], p.name)):
         distribution, version = _distribution(point)
@@ -146,10 +150,10 @@ def _discover() -> Iterable[Plugin]:
         try:
             # A plugin that prints at import must not spoil what programs read from standard output.
             with contextlib.redirect_stdout(sys.stderr):
-                brings = _collect(manager, point.load(), f"{distribution}:{point.name}")
+                brings = _collect(point.load())
             yield _claim(plugin, brings, taken)
         except (Exception, SystemExit) as error:
-            if os.environ.get("GENZOO_STRICT") == "1":
+            if strict():
                 raise PluginError(
                     f"{plugin} failed: {_describe(error)}",
                     hint="Mend or uninstall it, or unset GENZOO_STRICT to go on without it.",
@@ -168,31 +172,33 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _collect(
-    manager: pluggy.PluginManager, module: object, name: str
-) -> dict[str, tuple[Any, ...]]:
-    manager.register(module, name)
-    brings: dict[str, tuple[Any, ...]] = {}
-    for kind, cls in _KINDS.items():
-        for hook in getattr(manager.hook, f"genzoo_{kind}").get_hookimpls():
-            if hook.plugin is module:
-                brings[kind] = tuple(hook.function())
-                _check_items(kind, cls, brings[kind])
-    return brings
+def _collect(module: object) -> dict[str, tuple[Any, ...]]:
+    # A manager for each plugin: what pluggy holds of one that failed is no business of the others.
+    manager = pluggy.PluginManager("genzoo")
+    manager.add_hookspecs(hookspecs)
+    manager.register(module)
+    manager.check_pending()  # a misspelt hook would bring nothing, in silence
+    return {
+        kind: _checked(kind, cls, hook.function())
+        for kind, cls in _KINDS.items()
+        for hook in getattr(manager.hook, f"genzoo_{kind}").get_hookimpls()
+    }
 
 
-def _check_items(kind: str, cls: type, items: tuple[Any, ...]) -> None:
+def _checked(kind: str, cls: type, items: Any) -> tuple[Any, ...]:
+    is_list = isinstance(items, list | tuple)
+    if wrong := [item for item in items if not isinstance(item, cls)] if is_list else [items]:
+        raise PluginError(
+            f"hook genzoo_{kind} returned {wrong[0]!r}.", hint=f"Return a list of {cls.__name__}."
+        )
     for item in items:
-        if not isinstance(item, cls):
-            raise PluginError(
-                f"hook genzoo_{kind} returned {item!r}.", hint=f"Return a list of {cls.__name__}."
-            )
         version = getattr(item, "api_version", API_VERSION)
         if version != API_VERSION:
             raise PluginError(
                 f"{item.name!r} speaks api_version {version}, this genzoo speaks {API_VERSION}.",
                 hint="Install versions of genzoo and of the plugin that go together.",
             )
+    return tuple(items)
 
 
 def _claim(

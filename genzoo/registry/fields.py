@@ -1,4 +1,4 @@
-"""A config's fields in words, for `genzoo info`: what stands there, the default, what is allowed, why."""
+"""A config's fields in words, for `genzoo info`: the value, the default, what is allowed, why."""
 
 from __future__ import annotations
 

@@ -91,7 +91,9 @@ def _explain(model: type[Config], data: Any, details: ErrorDetails, at: str) -> 
         return f"{path}: missing. It is required: one of {', '.join(tags)}."
     if kind == "union_tag_invalid":
         return f"{path}: found {context['tag']!r}, must be one of {context['expected_tags']}."
-    found = "" if kind == "value_error" else f"found {_show(details['input'])}, "
+    # A rule between fields names their values itself; the whole map would bury them.
+    named = kind == "value_error" and isinstance(details["input"], dict)
+    found = "" if named else f"found {_show(details['input'])}, "
     return f"{path or 'the file'}: {found}{_allowed(details['msg'])}."
 
 

@@ -58,7 +58,7 @@ class _Descriptor:
             if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
                 raise PluginError(
                     f"{type(self).__name__} {self.name!r}: {field} is {value!r}.",
-                    hint="Name code as 'package.module:attribute', so that listing imports nothing.",
+                    hint="Name code as 'package.module:attribute': listing imports nothing.",
                 )
 
     def references(self) -> tuple[str, ...]:
@@ -70,8 +70,8 @@ class _Descriptor:
 class Architecture(_Descriptor):
     """A family of networks under one name.
 
-    `config` names a pydantic model, `networks` a function `(ImageSpec, config) -> dict[role, Module]`,
-    `objective` the objective it is trained with unless a zoo config says otherwise.
+    `config` names a pydantic model, `networks` a function `(ImageSpec, config) -> dict[role,
+    Module]`, `objective` the objective it is trained with unless a zoo config says otherwise.
     """
 
     objective: str
@@ -88,7 +88,8 @@ class Architecture(_Descriptor):
 class Objective(_Descriptor):
     """How networks learn and how images come out of them.
 
-    `config` names a pydantic model, `factory` a callable `(config) -> genzoo.objectives.base.Objective`.
+    `config` names a pydantic model, `factory` a callable `(config) ->
+    genzoo.objectives.base.Objective`.
     """
 
     config: str
@@ -102,9 +103,10 @@ class Objective(_Descriptor):
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(_Descriptor):
-    """A set of images: `factory` is `(config, ImageSpec, split, root) -> genzoo.data.fitting.ImageDataset`.
+    """A set of images.
 
-    `image` is the set's own shape, None where it takes any (a folder of images).
+    `factory` is `(config, ImageSpec, split, root) -> genzoo.data.fitting.ImageDataset`, `image` the
+    set's own shape, None where it takes any (a folder of images).
     """
 
     config: str
@@ -121,7 +123,10 @@ class Dataset(_Descriptor):
 
 @dataclass(frozen=True, kw_only=True)
 class Callback(_Descriptor):
-    """Something that watches a training run: `factory` is `() -> genzoo.training.callbacks.Callback`."""
+    """Something that watches a training run.
+
+    `factory` is `() -> genzoo.training.callbacks.Callback`.
+    """
 
     factory: str
 
@@ -131,12 +136,12 @@ class Callback(_Descriptor):
 
 
 def resolve(reference: str) -> Any:
-    """Import and return what "module:attr" names."""
+    """Import and return what "module:attr" names; PluginError where that fails."""
     module, _, attribute = reference.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a plugin's module may raise anything when it is imported
         raise PluginError(
-            f"cannot load {reference!r}: {error}.",
+            f"cannot load {reference!r}: {type(error).__name__}: {error}.",
             hint="Reinstall the plugin that it comes from, or report this to its author.",
         ) from error

@@ -69,7 +69,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else "") or "it is not a text in UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text in UTF-8"
         raise ConfigError(
             f"cannot read {path}: {reason}.", hint="Give a readable YAML file."
         ) from None
@@ -98,7 +98,8 @@ def replace_keys(text: str, values: Mapping[str, Any]) -> str:
         block = dump({key: value}).rstrip()
         span = _find(text, key)
         if span is None:
-            text = f"{text.rstrip()}\n\n{block}\n".lstrip()
+            before = f"{text.rstrip()}\n\n" if text.strip() else ""
+            text = f"{before}{block}\n"
         else:
             text = f"{text[: span[0]]}{block}{text[span[1] :]}"
     return text.rstrip() + "\n"
@@ -118,15 +119,20 @@ def _find(text: str, key: str) -> tuple[int, int] | None:
             if nodes % 2 and start >= 0:
                 break
             if nodes % 2 and isinstance(event, yaml.ScalarEvent) and event.value == key:
-                start = event.start_mark.index
+                start = _index(event.start_mark)
         if isinstance(event, yaml.NodeEvent) or closed_flow:
-            end = event.end_mark.index
+            end = _index(event.end_mark)
         if isinstance(event, yaml.CollectionStartEvent):
             if not flows and (event.flow_style or isinstance(event, yaml.SequenceStartEvent)):
                 raise ConfigError(
                     "cannot edit this YAML: it is not made of `key: value` lines.",
                     hint="Write each top-level key on a line of its own.",
                 )
-            flows.append(event.flow_style)
+            flows.append(bool(event.flow_style))
     # A block of text ends after the line breaks that follow it.
     return (start, start + len(text[start:end].rstrip())) if start >= 0 else None
+
+
+def _index(mark: Any) -> int:
+    position: int = mark.index  # PyYAML's types allow a mark to be None, which no parsed text has
+    return position

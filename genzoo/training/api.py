@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,7 +34,6 @@ __all__ = ["resolve_config", "train"]
 
 # What may differ between a run and its continuation: nothing that decides what a step computes.
 _MAY_CHANGE = (
-    "training.steps",
     "training.log_every",
     "training.preview_every",
     "training.checkpoint_every",
@@ -41,6 +42,14 @@ _MAY_CHANGE = (
     "card.",
     "aliases",
     "requires",
+)
+_LEFTOVERS = (
+    ".config.yaml.*",
+    ".metrics.jsonl.*",
+    ".weights.safetensors.*",
+    ".trained.json.*",
+    "previews/.step-*",
+    "checkpoints/.step-*",
 )
 
 
@@ -58,27 +67,31 @@ def train(
 ) -> Model:
     """Train a zoo config, by name or from a YAML file, and return the model, in eval mode.
 
-    `output` is the run folder, runs/NAME unless given. `resume` goes on from its newest checkpoint; the
-    weights are then the same, bit for bit, as if the run had never stopped. `data` is the folder of
-    datasets. `overrides` are settings by dotted path, as in `**{"training.steps": 100}`.
+    `output` is the run folder, runs/NAME unless given. `resume` goes on from its newest checkpoint;
+    the weights are then the same, bit for bit, as if the run had never stopped. `data` is the
+    folder of datasets. `overrides` are settings by dotted path, as in `**{"training.steps": 100}`.
+    Raises Interrupted (a KeyboardInterrupt) on SIGINT or SIGTERM, and a GenzooError otherwise.
     """
     config = complete(resolve_config(config_or_name, overrides))
     folder = Path(output) if output is not None else Path("runs") / config.name
     _check_folder(folder, config, resume)
-    with torch.random.fork_rng():
+    # Every device by name: without, torch warns where there are several.
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         dataset = load_dataset(config, "train", Path(data) if data is not None else None)
         watching = [
             *([ProgressBar()] if progress else []),
             MetricsFile(folder),
             Previews(),
-            *([_tensorboard(folder)] if tensorboard else []),
+            *([TensorBoard(folder)] if tensorboard else []),
             *(resolve(spec.factory)() for spec in registry().callbacks.values()),
             *callbacks,
         ]
         trainer = Trainer(config, dataset, folder, device=device, callbacks=watching)
         if resume:
             trainer.resume()
+        trainer.engine.wait()  # until every process has seen the folder as it was
         if trainer.engine.is_main:
+            _sweep(folder)
             write_text(folder / "config.yaml", yaml.safe_dump(config.recipe(), sort_keys=False))
         model = trainer.run()
     if trainer.engine.is_main:
@@ -91,9 +104,10 @@ def train(
 def resolve_config(
     config_or_name: str | os.PathLike[str] | ZooConfig, overrides: Mapping[str, Any]
 ) -> ZooConfig:
-    """Return the zoo config of that name or in that YAML file, with values at dotted paths replaced."""
+    """Return the zoo config of that name or in that YAML file, values at dotted paths replaced."""
     if isinstance(config_or_name, ZooConfig):
-        data = apply_overrides(config_or_name.model_dump(mode="json"), overrides, source="overrides")
+        plain = config_or_name.model_dump(mode="json")
+        data = apply_overrides(plain, overrides, source="overrides")
         return validate(ZooConfig, data, source=f"the config {config_or_name.name!r}")
     path = Path(config_or_name)
     if path.suffix in (".yaml", ".yml"):
@@ -112,11 +126,14 @@ def _check_folder(folder: Path, config: ZooConfig, resume: bool) -> None:
         return
     if not held.exists():
         return  # nothing to go on from yet: a run that was killed at once starts again
+    # Any other schedule spreads itself over all steps.
+    steps = ("training.steps",) if config.training.schedule.name == "constant" else ()
+    may_change = (*_MAY_CHANGE, *steps)
     before, now = (dict(_flat(c.recipe())) for c in (complete(read_config(held)), config))
     changed = [
         key
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and not key.startswith(_MAY_CHANGE)
+        if before.get(key) != now.get(key) and not key.startswith(may_change)
     ]
     if changed:
         key = changed[0]
@@ -134,13 +151,14 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _tensorboard(folder: Path) -> Callback:
-    try:
-        return TensorBoard(folder)
-    except ImportError:
-        raise ConfigError(
-            "TensorBoard is not installed.", hint="pip install 'genzoo[tensorboard]'"
-        ) from None
+def _sweep(folder: Path) -> None:
+    """Delete what a kill left half written, or half deleted."""
+    for leftover in (path for pattern in _LEFTOVERS for path in folder.glob(pattern)):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                leftover.unlink()
 
 
 def _record(trainer: Trainer) -> TrainedConfig:
@@ -161,7 +179,7 @@ def _machine(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     name = platform.processor() or platform.machine()
-    listing = Path("/proc/cpuinfo")  # Linux alone has it; there, platform.processor() is often empty
+    listing = Path("/proc/cpuinfo")  # on Linux, where platform.processor() is often empty
     if listing.exists():
         models = re.findall(r"^model name\s*:\s*(.+)$", listing.read_text(), re.MULTILINE)
         name = models[0] if models else name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +59,7 @@ class Callback:
         """After a checkpoint was written."""
 
     def on_end(self, run: Run) -> None:
-        """After the last step, or when the run stops before it; even where another's start failed."""
+        """After the last step, or when the run stops before it, `on_start` or not."""
 
 
 class ProgressBar(Callback):
@@ -179,13 +179,14 @@ class TensorBoard(Callback):
                 "TensorBoard is not installed.", hint="pip install 'genzoo[tensorboard]'"
             ) from None
 
-        # Made at the start, because to make one is to write a file, which one process alone may.
-        self._open = lambda step: SummaryWriter(folder / "tensorboard", purge_step=step)
+        self._folder = folder / "tensorboard"
+        # Called at the start, because it writes a file, and of several processes one alone may.
+        self._open: Callable[..., SummaryWriter] = SummaryWriter
         self._writer: SummaryWriter | None = None
 
     def on_start(self, run: Run) -> None:
         """Hide what a resumed run is about to write again."""
-        self._writer = self._open(run.step + 1 if run.step else None)
+        self._writer = self._open(self._folder, purge_step=run.step + 1)
 
     def on_step(self, run: Run) -> None:
         """Write the preview grid."""

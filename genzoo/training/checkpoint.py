@@ -18,7 +18,7 @@ from genzoo.errors import OutputError, TrainingError
 from genzoo.files import atomic_folder, write_text
 from genzoo.model import Model
 
-__all__ = ["Checkpoint", "Position", "load_optimizer", "newest", "optimizer_tensors", "save", "sweep"]
+__all__ = ["Checkpoint", "Position", "load_optimizer", "newest", "optimizer_tensors", "save"]
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,6 @@ def newest(folder: Path) -> Checkpoint | None:
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(last, error) from None
     return Checkpoint(last, position)
-
-
-def sweep(folder: Path) -> None:
-    """Delete what a kill left under `folder` half written or half deleted."""
-    for leftover in folder.glob(".step-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -87,39 +87,55 @@ class Trainer:
             workers=settings.workers,
         )
         drawn = self._sampling if self.average is None else self.average.module
-        self.state = Run(config, folder, Model(config, drawn, self.objective))
+        self.state = Run(config, folder, Model(config, cast(nn.ModuleDict, drawn), self.objective))
         self._finite = torch.ones((), dtype=torch.bool, device=self.engine.device)
+        self._saved = -1
 
     def resume(self) -> bool:
-        """Go on from the newest checkpoint, and say whether there was one."""
+        """Go on from the newest checkpoint, and say whether there was one.
+
+        Raises TrainingError where it is damaged, of other networks, or beyond the last step.
+        """
         found = checkpoint.newest(self.checkpoints)
         if found is None:
             return False
+        done, steps = found.position.step, self.state.steps
+        if done > steps:
+            raise TrainingError(
+                f"{self.state.folder} has done {done} steps, training.steps is {steps}.",
+                hint=f"Set training.steps to {done} or more, or start another run.",
+            )
         tensors = found.tensors()
         for prefix, module in self._modules().items():
             part = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            module.load_state_dict(part)
+            try:
+                module.load_state_dict(part)
+            except RuntimeError as error:
+                raise TrainingError(
+                    f"the checkpoint {found.folder} is of other networks: {error}",
+                    hint="Resume with the version of the plugin that the run was started with.",
+                ) from None
         for name, optimizer in self.optimizers.items():
             checkpoint.load_optimizer(optimizer, tensors, f"optimizer.{name}")
-        self.state.step = found.position.step
+        self.state.step = self._saved = done
         self.state.seconds = found.position.seconds
         return True
 
     def run(self) -> Model:
         """Train to the last step and return the model that samples.
 
-        Raises TrainingError where a loss is not finite, and Interrupted on SIGINT or SIGTERM, once
-        the state is saved.
+        Raises TrainingError where a loss or a weight is not finite, and Interrupted on SIGINT or
+        SIGTERM, once the state is saved.
         """
-        self._call("on_start")
         try:
+            self._call("on_start")
             with stop_requests() as stop:
                 self._loop(stop)
                 self._save()
         finally:
             self._call("on_end")
         if self.state.step < self.state.steps:
-            raise Interrupted(self.state.step, self.state.folder)
+            raise Interrupted(self.state.step, self.state.folder, stop.number)
         return self.state.model.eval()
 
     def _loop(self, stop: StopRequest) -> None:
@@ -129,21 +145,19 @@ class Trainer:
             figures.add(self.train_step(state.step, images, labels))
             state.step += 1
             if state.step % settings.log_every == 0 or state.step == settings.steps:
-                self._check_finite()
+                self._check_losses()
                 self._call("on_figures", figures.take())
             self._call("on_step")
             if state.step % settings.checkpoint_every == 0:
                 self._save()
-            if stop.made:
+            if self.engine.anywhere(stop.made):
                 return
 
     def train_step(self, step: int, images: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
-        """Run every phase that is due at `step` on one batch; return its figures as `phase/name`."""
+        """Run every phase that is due at `step` on a batch; return its figures as `phase/name`."""
         settings = self.config.training
         # For what draws from the global generator, as dropout does: a resumed run draws the same.
-        torch.manual_seed(
-            (settings.seed * _ODD + step * _MAX_PROCESSES + self.engine.rank) % 2**63
-        )
+        torch.manual_seed((settings.seed * _ODD + step * _MAX_PROCESSES + self.engine.rank) % 2**63)
         factor = learning_rate_factor(settings.schedule, step, settings.steps)
         figures: dict[str, Tensor] = {}
         for phase in self.objective.phases:
@@ -176,9 +190,9 @@ class Trainer:
             loss, scalars = self.objective.loss(phase.name, self.networks, batch, step)
         self._finite &= loss.detach().isfinite()
         if self.engine.device.type == "cpu":  # elsewhere, to ask is to wait for the device
-            self._check_finite(phase.name)
+            self._check_losses(f"the loss of the phase {phase.name!r} at step {step + 1}")
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         self.engine.average_gradients(parameters)
         if settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
@@ -186,36 +200,52 @@ class Trainer:
         optimizer.step()
         return scalars
 
-    def _check_finite(self, phase: str = "") -> None:
-        if self._finite:
+    def _check_losses(self, what: str = "") -> None:
+        self._demand(bool(self._finite), what or f"a loss up to step {self.state.step}")
+
+    def _demand(self, finite: bool, what: str) -> None:
+        """Raise TrainingError, in every process, where `finite` is false in any."""
+        if not self.engine.anywhere(not finite):
             return
         last = checkpoint.newest(self.checkpoints)
-        kept = f"The last good checkpoint is {last.folder}: " if last else "No checkpoint yet: "
-        where = f" of the phase {phase!r}" if phase else ""
+        kept = f"The last good checkpoint is {last.folder}." if last else "No checkpoint was saved."
         raise TrainingError(
-            f"the loss{where} is not finite at step {self.state.step + 1}.",
-            hint=f"{kept}lower the learning rate, set training.clip_norm or raise the penalties.",
+            f"{what} is not finite.",
+            hint=f"{kept} To resume would end here again: start another run with a lower learning "
+            "rate, training.clip_norm or larger penalties.",
         )
 
     def _save(self) -> None:
-        self._check_finite()
-        if not all(bool(p.isfinite().all()) for p in self.networks.parameters()):
-            self._finite &= False  # a gradient was not finite: the next loss would show it too late
-            self._check_finite()
+        state = self.state
+        if state.step == self._saved:
+            return
+        self._check_losses()
+        # A gradient that is not finite spoils the state, and only the next loss would show it.
+        self._demand(self._state_is_finite(), f"the training state after step {state.step}")
         if self.engine.is_main:
-            state = self.state
-            tensors = {
-                f"{prefix}{name}": tensor
-                for prefix, module in self._modules().items()
-                for name, tensor in module.state_dict().items()
-            }
-            for name, optimizer in self.optimizers.items():
-                tensors |= checkpoint.optimizer_tensors(optimizer, f"optimizer.{name}")
             position = checkpoint.Position(state.step, state.seconds)
             keep = self.config.training.keep
-            folder = checkpoint.save(self.checkpoints, position, tensors, state.model, keep)
+            folder = checkpoint.save(self.checkpoints, position, self._tensors(), state.model, keep)
             self._call("on_checkpoint", folder)
+        self._saved = state.step
         self.engine.wait()
+
+    def _state_is_finite(self) -> bool:
+        # Not the buffers, which may hold infinities on purpose, as an attention mask does.
+        states = (state for o in self.optimizers.values() for state in o.state.values())
+        kept = (value for state in states for value in state.values() if torch.is_tensor(value))
+        return all(bool(t.isfinite().all()) for t in (*self.networks.parameters(), *kept))
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return all that decides how the run goes on."""
+        tensors = {
+            f"{prefix}{name}": tensor
+            for prefix, module in self._modules().items()
+            for name, tensor in module.state_dict().items()
+        }
+        for name, optimizer in self.optimizers.items():
+            tensors |= checkpoint.optimizer_tensors(optimizer, f"optimizer.{name}")
+        return tensors
 
     def _modules(self) -> dict[str, nn.Module]:
         modules: dict[str, nn.Module] = {"networks.": self.networks, "objective.": self.objective}
@@ -224,9 +254,11 @@ class Trainer:
         return modules
 
     def _call(self, event: str, *arguments: object) -> None:
-        # Without an average the model shares its networks with the training, which wants train mode.
+        # Without an average the model shares its networks with the training, in train mode.
         shared = self.average is None and bool(self.callbacks)
-        self._sampling.train(not shared)
+        if shared:
+            self._sampling.eval()
         for callback in self.callbacks:
             getattr(callback, event)(self.state, *arguments)
-        self._sampling.train()
+        if shared:
+            self._sampling.train()

@@ -1,4 +1,4 @@
-"""Whether the weights on this machine are what the zoo configs say: nothing is downloaded or loaded."""
+"""Whether the weights on this machine are what the zoo configs say; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Finding:
 
 
 def audit(entry: Entry) -> Finding:
-    """Hash the weights file of a model and compare. A missing file of an installed package is damage."""
+    """Hash a model's weights file and compare; one missing from an installed package is damage."""
     config = entry.config
     if config.weights is None:
         return Finding(config.name, "not trained", ": ".join(unavailable(config) or ()))

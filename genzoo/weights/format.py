@@ -1,7 +1,8 @@
-"""Weights files: safetensors, checked whole, with all that rebuilds their model in one metadata key.
+"""Weights files: safetensors, checked whole, with all that rebuilds their model in one key.
 
-The key `genzoo` holds sorted JSON: the zoo config, and a sha256 over names, shapes, types, config and
-tensor bytes. So a file given by path, whose own sha256 nobody states, still cannot be changed unnoticed.
+The metadata key `genzoo` holds sorted JSON: the zoo config, and a sha256 over names, shapes, types,
+config and tensor bytes. So a file given by path, whose own sha256 nobody states, still cannot be
+damaged unnoticed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genzoo.errors import WeightsError
+from genzoo.errors import OutputError, WeightsError
 from genzoo.files import atomic_file
 
 __all__ = ["file_sha256", "read", "verify", "write"]
@@ -26,17 +27,30 @@ _KEY = "genzoo"
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON header; the same tensors and header give the same bytes."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    """Write tensors and a JSON header; the same tensors and header give the same bytes.
+
+    Raises OutputError where the file cannot be written.
+    """
+    # Copies, because safetensors refuses tensors that share memory, as tied weights do.
+    plain = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
     stamped = {**header, "digest": _digest(plain, header)}
     with atomic_file(path) as beside:
-        save_file(plain, beside, metadata={_KEY: _json(stamped)})
+        try:
+            save_file(plain, beside, metadata={_KEY: _json(stamped)})
+        except SafetensorError as error:  # its word for a full disk, too
+            raise OutputError(
+                f"cannot write {path}: {error}.", hint="Choose a place with room left."
+            ) from error
 
 
 def read(path: Path, *, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors (memory-mapped, on the CPU) and the header of a weights file, verified.
 
-    Raises WeightsError where the file is missing, not whole, not what `sha256` says, or not genzoo's.
+    Raises WeightsError where the file is missing, not whole, not what `sha256` says, or not
+    genzoo's.
     """
     if sha256 is not None:
         verify(path, sha256)
@@ -49,12 +63,12 @@ def read(path: Path, *, sha256: str | None = None) -> tuple[dict[str, Tensor], d
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
             f"{path} is not a whole safetensors file: {error}.",
-            hint="It is damaged, cut short or of another format (pickles are never read): get it anew.",
+            hint="It is damaged, cut short or, as pickles are, of another format: get it anew.",
         ) from None
     try:
         header = json.loads(metadata[_KEY])
         stamp = header.pop("digest")
-    except (KeyError, ValueError, AttributeError, TypeError):
+    except (KeyError, ValueError, AttributeError, TypeError, RecursionError):
         raise WeightsError(
             f"{path} was not written by genzoo: it has no readable {_KEY!r} metadata.",
             hint="Give a file that Model.save or `genzoo train` wrote.",
@@ -66,8 +80,11 @@ def read(path: Path, *, sha256: str | None = None) -> tuple[dict[str, Tensor], d
     return tensors, header
 
 
-def verify(path: Path, sha256: str) -> None:
-    """Raise WeightsError unless the file is there and has that sha256."""
+def verify(path: Path, sha256: str, *, called: str = "") -> None:
+    """Raise WeightsError unless the file is there and has that sha256.
+
+    `called` is what the error names instead of the path, for a download that has no place yet.
+    """
     try:
         found = file_sha256(path)
     except FileNotFoundError:
@@ -80,8 +97,11 @@ def verify(path: Path, sha256: str) -> None:
         ) from None
     if found != sha256:
         raise WeightsError(
-            f"{path} is damaged or not the file meant: its sha256 is {found}, expected {sha256}.",
-            hint="Reinstall the package that it belongs to, or delete the file and get it anew.",
+            f"{called or path} is damaged or not the file meant: "
+            f"its sha256 is {found}, expected {sha256}.",
+            hint="Try again; if that does not help, the server has another file by now."
+            if called
+            else "Reinstall the package that it belongs to, or delete the file and get it anew.",
         )
 
 
@@ -99,5 +119,5 @@ def _digest(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
     layout = [(name, str(t.dtype), list(t.shape)) for name, t in sorted(tensors.items())]
     digest = hashlib.sha256(_json([layout, header]).encode())
     for _, tensor in sorted(tensors.items()):
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -1,10 +1,14 @@
-"""Where weights come from: pkg://, a file, https://, hf://. What is on disk is used without asking a network."""
+"""Where weights come from: pkg://, a file, https://, hf://.
+
+What is on disk is used without asking a network.
+"""
 
 from __future__ import annotations
 
 import http.client
 import os
 import shutil
+import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,39 +19,64 @@ from genzoo.registry.catalog import package_file
 from genzoo.registry.config import WeightsConfig
 from genzoo.weights.format import verify
 
-__all__ = ["cache_folder", "locate"]
+__all__ = ["cache_folder", "locate", "on_disk"]
 
 _TIMEOUT = 30  # seconds without an answer
 
+# Not OSError as a whole: a full disk is no matter of the network. ValueError is a bad address.
+_NETWORK = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+    ValueError,
+)
+
 
 def cache_folder() -> Path:
-    """Return the folder of downloaded weights: GENZOO_CACHE, or genzoo/ in the user's cache folder."""
+    """Return the folder of downloads: GENZOO_CACHE, or genzoo/ in the user's cache folder."""
     if named := os.environ.get("GENZOO_CACHE"):
-        return Path(named)
+        return Path(named).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genzoo"
 
 
 def locate(weights: WeightsConfig, *, beside: Path) -> Path:
-    """Return the local file of these weights, downloaded into the cache if need be; not yet verified.
+    """Return the local file of these weights, not yet verified.
 
-    `beside` is the YAML file that relative paths start from.
+    It is downloaded into the cache if need be. `beside` is the YAML file that relative paths start
+    from. Raises WeightsError where there is no such package, or no way to the network.
     """
-    uri = weights.uri
-    if uri.startswith("pkg://"):
-        file = package_file(uri)
-        if file is None:
-            package = uri.removeprefix("pkg://").partition("/")[0]
-            raise WeightsError(
-                f"the weights are in the package {package!r}, which is not installed.",
-                hint="`genzoo info` on the model says which pip install brings it.",
-            )
+    uri, file = weights.uri, on_disk(weights, beside=beside)
+    if file is not None:
         return file
-    if uri.startswith(("https://", "hf://")):
-        cached = cache_folder() / "weights" / f"{weights.sha256}.safetensors"
-        if not cached.is_file():
-            (_download if uri.startswith("https://") else _from_hub)(uri, weights.sha256, cached)
-        return cached
-    return beside.parent / uri.removeprefix("file://")
+    if uri.startswith("pkg://"):
+        package = uri.removeprefix("pkg://").partition("/")[0]
+        raise WeightsError(
+            f"the weights are in the package {package!r}, which is not installed.",
+            hint="`genzoo info` on the model says which pip install brings it.",
+        )
+    cached = _cached(weights)
+    (_download if uri.startswith("https://") else _from_hub)(uri, weights.sha256, cached)
+    return cached
+
+
+def on_disk(weights: WeightsConfig, *, beside: Path) -> Path | None:
+    """Return the local file of these weights, None without the package or before the download.
+
+    A file that should be there, in an installed package or beside the YAML file, may yet be
+    missing.
+    """
+    if weights.uri.startswith("pkg://"):
+        return package_file(weights.uri)
+    if weights.uri.startswith(("https://", "hf://")):
+        cached = _cached(weights)
+        return cached if cached.is_file() else None
+    return beside.parent / weights.uri.removeprefix("file://")
+
+
+def _cached(weights: WeightsConfig) -> Path:
+    return cache_folder() / "weights" / f"{weights.sha256}.safetensors"
 
 
 def _download(uri: str, sha256: str, target: Path) -> None:
@@ -55,9 +84,9 @@ def _download(uri: str, sha256: str, target: Path) -> None:
         try:
             with urllib.request.urlopen(uri, timeout=_TIMEOUT) as answer, part.open("wb") as file:
                 shutil.copyfileobj(answer, file)
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
+        except _NETWORK as error:
             raise _unreachable(uri, error, target) from None
-        verify(part, sha256)
+        verify(part, sha256, called=uri)
 
 
 def _from_hub(uri: str, sha256: str, target: Path) -> None:
@@ -75,7 +104,8 @@ def _from_hub(uri: str, sha256: str, target: Path) -> None:
 
 
 def _unreachable(uri: str, error: Exception, target: Path) -> WeightsError:
+    reason = " ".join(str(error).split()).rstrip(".")
     return WeightsError(
-        f"cannot get {uri}: {error}.",
+        f"cannot get {uri}: {reason}.",
         hint=f"Check the network, or put the file at {target} yourself.",
     )

@@ -1,0 +1,182 @@
+"""`genzoo sample`, `interpolate` and `reconstruct`: from a model to a picture."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genzoo._version import __version__
+from genzoo.cli.arguments import (
+    BatchSize,
+    DataFolder,
+    Device,
+    LabelText,
+    ModelName,
+    Seed,
+    check_output,
+    default_columns,
+    parse_labels,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genzoo.data.fitting import ImageDataset
+    from genzoo.model import Model
+
+__all__ = ["interpolate", "reconstruct", "sample"]
+
+
+def sample(
+    name: ModelName,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
+    seed: Seed = None,
+    labels: LabelText = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A .png grid, or an .npz with `images` (float32 N,C,H,W in [0, 1]) and `labels` "
+            "(int64, -1 where the model is unconditional). [default: NAME.png]",
+        ),
+    ] = None,
+    columns: Annotated[
+        int | None, typer.Option(min=1, help="Width of the grid. [default: by labels, else square]")
+    ] = None,
+    batch_size: BatchSize = 256,
+    device: Device = None,
+) -> None:
+    """Draw images by a model."""
+    wanted = parse_labels(labels)
+    check_output(output, ".png", ".npz")
+    from genzoo.images import save_arrays, save_image
+    from genzoo.loading import load
+
+    model = load(name, device)
+    output, seed = output or Path(f"{model.name}.png"), _seed(seed)
+    classes = model.labels(n, seed, wanted)
+    images = model.sample(n, seed, classes, batch_size)
+    if output.suffix.lower() == ".npz":
+        save_arrays(images, classes, output)
+    else:
+        facts = _provenance(model, seed=str(seed), labels=_list(classes))
+        save_image(images, output, columns or default_columns(n, wanted), facts)
+    typer.echo(f"{output}: {n} images by {model.name}, seed {seed}")
+
+
+def interpolate(
+    name: ModelName,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many walks.")] = 8,
+    frames: Annotated[int, typer.Option(min=2, help="Images in a walk, both ends counted.")] = 16,
+    seed: Seed = None,
+    labels: LabelText = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="An animation (.gif), or a .png with a row for each walk. "
+            "[default: NAME-interpolation.gif]",
+        ),
+    ] = None,
+    batch_size: BatchSize = 256,
+    device: Device = None,
+) -> None:
+    """Draw walks through a model's latent space, from one image to another of the same class."""
+    wanted = parse_labels(labels)
+    check_output(output, ".gif", ".png")
+    from genzoo.images import save_animation, save_image
+    from genzoo.loading import load
+
+    model = load(name, device)
+    output, seed = output or Path(f"{model.name}-interpolation.gif"), _seed(seed)
+    classes = model.labels(n, seed, wanted)
+    walks = model.interpolate(n, frames, seed, classes, batch_size)
+    facts = _provenance(model, seed=str(seed), labels=_list(classes))
+    if output.suffix.lower() == ".gif":
+        save_animation(walks, output, default_columns(n, wanted), provenance=facts)
+    else:
+        save_image(walks.flatten(0, 1), output, frames, facts)
+    typer.echo(f"{output}: {n} walks of {frames} images by {model.name}, seed {seed}")
+
+
+def reconstruct(
+    name: ModelName,
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[IMAGES]...",
+            exists=True,
+            dir_okay=False,
+            help="Image files. [default: from the model's dataset]",
+        ),
+    ] = None,
+    labels: LabelText = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many images of the dataset.")] = 32,
+    split: Annotated[str, typer.Option(help="Which part of the dataset: test or train.")] = "test",
+    data: DataFolder = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .png. [default: NAME-reconstruction.png]"),
+    ] = None,
+    batch_size: BatchSize = 256,
+    device: Device = None,
+) -> None:
+    """Draw images beside what a model makes of them: the original left, its reconstruction right."""
+    if split not in ("test", "train"):
+        raise typer.BadParameter(f"--split is {split!r}, not test or train.")
+    if labels is not None and not images:
+        raise typer.BadParameter("--labels are for image files: a dataset has its own.")
+    wanted = parse_labels(labels)
+    check_output(output, ".png")
+    import torch
+
+    from genzoo.data.folder import FolderImages
+    from genzoo.data.load import load_dataset
+    from genzoo.images import save_image
+    from genzoo.loading import load
+    from genzoo.objectives.base import CanReconstruct
+
+    model = load(name, device)
+    model.require(CanReconstruct, "reconstruct")
+    output = output or Path(f"{model.name}-reconstruction.png")
+    if images:
+        files = tuple(str(path) for path in images)
+        source: ImageDataset = FolderImages(files, None, model.image, (), "crop")
+        facts = _provenance(model, originals=", ".join(path.name for path in images))
+    else:
+        source = load_dataset(model.config, "train" if split == "train" else "test", data)
+        facts = _provenance(model, originals=f"{model.config.dataset.name}, {split}")
+    rows = [source[index] for index in range(len(source) if images else min(n, len(source)))]
+    originals = torch.stack([pixels for pixels, _ in rows])
+    if not images and model.classes is not None:
+        wanted = [int(label) for _, label in rows if label is not None]
+    made = model.reconstruct(originals, wanted, batch_size).cpu()
+    pairs = torch.stack([originals / 255, made], dim=1).flatten(0, 1)
+    columns = default_columns(len(pairs), (0, 1))
+    save_image(pairs, output, columns, facts)
+    typer.echo(f"{output}: {len(rows)} images beside what {model.name} makes of them")
+
+
+def _seed(seed: int | None) -> int:
+    return secrets.randbelow(2**32) if seed is None else seed
+
+
+def _list(labels: Tensor | None) -> str:
+    return "none" if labels is None else ",".join(map(str, labels.tolist()))
+
+
+def _provenance(model: Model, **facts: str) -> dict[str, str]:
+    import torch
+
+    return {
+        "model": model.name,
+        "weights_sha256": model.sha256 or "",
+        "genzoo": __version__,
+        "torch": torch.__version__,
+        **facts,
+    }

@@ -1,0 +1,79 @@
+"""`genzoo train`: a run that can be stopped, and gone on with."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genzoo.cli.arguments import DataFolder, Device, model_names
+from genzoo.files import check_writable
+
+__all__ = ["train"]
+
+
+def train(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME_OR_YAML",
+            help="A model of the zoo, or a zoo config's YAML file.",
+            autocompletion=model_names,
+        ),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a value: training.steps=100."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="The run folder. [default: runs/NAME]"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run folder.")
+    ] = False,
+    data: DataFolder = None,
+    device: Device = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write figures for TensorBoard as well.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Train a model into a run folder, which `genzoo sample` and `genzoo.load` read.
+
+    Ctrl-C and SIGTERM save a checkpoint first and print how to go on; the exit code is then 130 or 143.
+    """
+    from genzoo.registry.config import parse_overrides
+
+    overrides = parse_overrides(settings or ())
+    if output is not None:
+        check_writable(output / "config.yaml")
+    from genzoo.training.api import resolve_config
+    from genzoo.training.api import train as run
+    from genzoo.training.interrupt import Interrupted
+
+    config = resolve_config(name, overrides)
+    folder = output or Path("runs") / config.name
+    try:
+        run(
+            config,
+            folder,
+            resume=resume,
+            data=data,
+            device=device,
+            progress=not quiet,
+            tensorboard=tensorboard,
+        )
+    except Interrupted as stop:
+        again = ["genzoo", "train", name, *(f"--set={item}" for item in settings or ())]
+        again += [f"--output={folder}", *([f"--data={data}"] if data else [])]
+        again += [f"--device={device}"] if device else []
+        again += [f for f, on in (("--tensorboard", tensorboard), ("--quiet", quiet)) if on]
+        typer.echo(f"Stopped after step {stop.step}; nothing is lost. Go on with:", err=True)
+        typer.echo(shlex.join([*again, "--resume"]), err=True)
+        raise typer.Exit(128 + stop.number) from None
+    where = shlex.quote(str(folder))
+    typer.echo(f"{config.name} is trained. The run is in {folder}; draw from it with:")
+    typer.echo(f"genzoo sample {where} -o {config.name}.png")

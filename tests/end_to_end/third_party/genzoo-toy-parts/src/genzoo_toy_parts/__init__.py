@@ -1,0 +1,1 @@
+"""An objective, a dataset and a callback of a third party's."""

@@ -1,0 +1,1 @@
+"""`toy-gan`, the smallest complete genzoo plugin."""

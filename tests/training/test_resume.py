@@ -1,0 +1,319 @@
+"""A run that stops, however it stops, goes on as if it never had."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import genzoo
+from genzoo.errors import ConfigError, OutputError, TrainingError
+from genzoo.registry.config import ZooConfig
+from genzoo.training.callbacks import Callback, Run
+from genzoo.training.interrupt import Interrupted
+
+Recipe = Callable[..., ZooConfig]
+Train = Callable[..., genzoo.Model]
+State = Callable[[Path], dict[str, Tensor]]
+Stopped = dict[str, tuple[Path, str]]
+
+
+class Interrupt(Callback):
+    """Sends this process SIGINT after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, run: Run) -> None:
+        if run.step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    assert first.keys() == second.keys()
+    different = [name for name, tensor in first.items() if not torch.equal(tensor, second[name])]
+    assert different == []
+
+
+@pytest.fixture
+def copied(tmp_path: Path, stopped: Stopped) -> Callable[[str], Path]:
+    """Copy what a stopped run left, so that a test may change it."""
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(stopped[name][0], tmp_path / name))
+
+    return copy
+
+
+@pytest.mark.parametrize("architecture", ["mlp-gan", "dcgan", "vae", "transformer-gan"])
+def test_killed_and_resumed_gives_the_bits_of_a_run_that_was_not(
+    architecture: str,
+    tmp_path: Path,
+    stopped: Stopped,
+    copied: Callable[[str], Path],
+    recipe: Recipe,
+    train: Train,
+    state: State,
+) -> None:
+    name = f"killed-{architecture}"
+    assert stopped[name][1] == f"signal {signal.SIGKILL.value}"
+    assert [p.name for p in stopped[name][0].glob("checkpoints/*")] == ["step-00000010"]
+    train(recipe(architecture), copied(name), resume=True)
+    train(recipe(architecture), tmp_path / "straight")
+    assert_same(state(tmp_path / name), state(tmp_path / "straight"))
+    weights = [tmp_path / folder / "weights.safetensors" for folder in (name, "straight")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+@pytest.mark.parametrize("name", ["interrupted", "terminated"])
+def test_interrupted_and_resumed_gives_the_bits_of_a_run_that_was_not(
+    name: str,
+    tmp_path: Path,
+    copied: Callable[[str], Path],
+    recipe: Recipe,
+    train: Train,
+    state: State,
+) -> None:
+    train(recipe(), copied(name), resume=True)
+    train(recipe(), tmp_path / "straight")
+    assert_same(state(tmp_path / name), state(tmp_path / "straight"))
+
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("mlp-gan", {"training__optimizer": {"name": "adamw", "weight_decay": 0.1}}),
+    ("mlp-gan", {"training__optimizer": {"name": "rmsprop", "momentum": 0.5}}),
+    ("mlp-gan", {"training__optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}}),
+    ("mlp-gan", {"training__optimizer": {"name": "sgd"}}),
+    ("mlp-gan", {"training__optimizers": {"generator": {"name": "rmsprop"}}}),
+    ("mlp-gan", {"training__ema": None}),
+    ("dcgan", {"training__ema": None}),
+    ("mlp-gan", {"training__precision": "bf16"}),
+    ("mlp-gan", {"objective__config__discriminator_steps": 3}),
+    ("mlp-gan", {"architecture__config__dropout": 0.5}),
+    ("mlp-gan", {"classes": None}),
+    ("mlp-gan", {"training__seed": 2**63 - 1, "training__clip_norm": 0.1}),
+    ("toy", {"objective__config__every": 2}),
+]
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(("architecture", "settings"), VARIANTS)
+def test_every_setting_resumes_exactly(
+    architecture: str,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    recipe: Recipe,
+    train: Train,
+    state: State,
+) -> None:
+    config = recipe(architecture, training__steps=8, **settings)
+    with pytest.raises(Interrupted):
+        train(config, tmp_path / "resumed", Interrupt(5))
+    train(config, tmp_path / "resumed", resume=True)
+    train(config, tmp_path / "straight")
+    assert_same(state(tmp_path / "resumed"), state(tmp_path / "straight"))
+
+
+def test_a_run_may_be_stopped_often(
+    tmp_path: Path, recipe: Recipe, train: Train, state: State
+) -> None:
+    config = recipe(training__steps=6)
+    for step in range(1, 6):
+        with pytest.raises(Interrupted):
+            train(config, tmp_path / "resumed", Interrupt(step), resume=True)
+    train(config, tmp_path / "resumed", resume=True)
+    train(config, tmp_path / "straight")
+    assert_same(state(tmp_path / "resumed"), state(tmp_path / "straight"))
+
+
+def test_a_run_without_a_schedule_can_be_made_longer(
+    tmp_path: Path, recipe: Recipe, train: Train, state: State
+) -> None:
+    short, long = (recipe(training__schedule={}, training__steps=steps) for steps in (5, 8))
+    train(short, tmp_path / "resumed")
+    train(long, tmp_path / "resumed", resume=True)
+    train(long, tmp_path / "straight")
+    assert_same(state(tmp_path / "resumed"), state(tmp_path / "straight"))
+
+
+def test_resuming_a_finished_run_changes_nothing(
+    tmp_path: Path, recipe: Recipe, train: Train
+) -> None:
+    train(recipe(training__steps=5), tmp_path)
+    files = [p for p in tmp_path.rglob("*.*") if p.is_file() and p.name != "trained.json"]
+    before = {file: file.read_bytes() for file in files}
+    train(recipe(training__steps=5), tmp_path, resume=True)
+    assert {file: file.read_bytes() for file in files} == before
+
+
+def test_resuming_where_nothing_is_starts(tmp_path: Path, recipe: Recipe, train: Train) -> None:
+    train(recipe(training__steps=2), tmp_path / "new", resume=True)
+    assert (tmp_path / "new" / "weights.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("training.batch_size", 4),
+        ("training.optimizer.lr", 0.5),
+        ("training.seed", 1),
+        ("training.schedule.warmup_steps", 0),
+        ("training.ema", None),
+        ("training.steps", 30),  # the cosine spreads itself over all steps
+        ("objective.config.loss", "hinge"),
+        ("objective.config.penalties.r1", 0.5),
+        ("architecture.config.latent_dim", 5),
+        ("classes", None),
+        ("name", "another"),
+    ],
+)
+def test_a_changed_setting_is_refused_by_name(
+    key: str, value: object, stopped: Stopped, recipe: Recipe, train: Train
+) -> None:
+    folder = stopped["killed-mlp-gan"][0]
+    before = (folder / "config.yaml").read_bytes()
+    with pytest.raises(ConfigError, match="cannot resume") as raised:
+        train(recipe(), folder, resume=True, **{key: value})
+    assert key in raised.value.message
+    assert repr(value) in raised.value.message or value is None
+    assert raised.value.hint
+    assert (folder / "config.yaml").read_bytes() == before
+
+
+def test_what_decides_no_step_may_change(
+    copied: Callable[[str], Path], recipe: Recipe, train: Train
+) -> None:
+    folder = copied("killed-mlp-gan")
+    changed = {
+        "training.log_every": 2,
+        "training.preview_every": 3,
+        "training.checkpoint_every": 5,
+        "training.keep": 1,
+        "training.workers": 1,
+        "card.summary": "better",
+        "aliases": ["short"],
+        "requires": ["genzoo-mlp-gan"],
+    }
+    train(recipe(), folder, resume=True, **changed)
+    assert [p.name for p in folder.glob("checkpoints/*")] == ["step-00000020"]
+    assert genzoo.load(folder).config.card.summary == "better"
+
+
+def test_a_run_cannot_be_cut_to_fewer_steps_than_it_has_done(
+    tmp_path: Path, recipe: Recipe, train: Train
+) -> None:
+    config = recipe(training__schedule={}, training__steps=5)
+    train(config, tmp_path)
+    with pytest.raises(TrainingError, match=r"has done 5 steps, training\.steps is 4"):
+        train(config, tmp_path, resume=True, **{"training.steps": 4})
+
+
+def test_a_run_is_not_overwritten(stopped: Stopped, recipe: Recipe, train: Train) -> None:
+    with pytest.raises(OutputError, match="holds a training run") as raised:
+        train(recipe(), stopped["killed-mlp-gan"][0])
+    assert "--resume" in raised.value.hint
+
+
+def damage_tensors(folder: Path) -> None:
+    file = folder / "training.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def damage_position(folder: Path) -> None:
+    (folder / "position.json").write_text('{"step": 2')
+
+
+def lose_tensors(folder: Path) -> None:
+    (folder / "training.safetensors").unlink()
+
+
+@pytest.mark.parametrize("damage", [damage_tensors, damage_position, lose_tensors])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_will_do(
+    damage: Callable[[Path], None], tmp_path: Path, recipe: Recipe, train: Train, state: State
+) -> None:
+    config = recipe(training__steps=6, training__checkpoint_every=2)
+    train(config, tmp_path / "resumed")
+    train(config, tmp_path / "straight")
+    newest = tmp_path / "resumed" / "checkpoints" / "step-00000006"
+    damage(newest)
+    with pytest.raises(TrainingError, match="damaged") as raised:
+        train(config, tmp_path / "resumed", resume=True)
+    assert str(newest) in raised.value.message
+    assert "Delete" in raised.value.hint
+    shutil.rmtree(newest)
+    train(config, tmp_path / "resumed", resume=True)
+    assert_same(state(tmp_path / "resumed"), state(tmp_path / "straight"))
+
+
+def test_a_checkpoint_of_other_networks_is_refused(
+    tmp_path: Path, copied: Callable[[str], Path], recipe: Recipe, train: Train
+) -> None:
+    folder = copied("killed-mlp-gan")
+    (folder / "checkpoints").rename(tmp_path / "away")
+    shutil.copytree(copied("killed-dcgan") / "checkpoints", folder / "checkpoints")
+    with pytest.raises(TrainingError, match="other networks") as raised:
+        train(recipe(), folder, resume=True)
+    assert "version" in raised.value.hint
+
+
+def test_a_half_written_checkpoint_is_not_seen_and_is_cleaned_up(
+    tmp_path: Path,
+    stopped: Stopped,
+    copied: Callable[[str], Path],
+    recipe: Recipe,
+    train: Train,
+    state: State,
+) -> None:
+    name = "killed-while-saving"
+    assert stopped[name][1] == f"signal {signal.SIGXFSZ.value}"
+    folder = copied(name)
+    assert len(list(folder.glob("checkpoints/.step-00000020*"))) == 1  # what the kill left
+    assert [p.name for p in folder.glob("checkpoints/[!.]*")] == ["step-00000010"]
+    train(recipe(), folder, resume=True)
+    names = sorted(p.name for p in folder.glob("checkpoints/*"))
+    assert names == ["step-00000010", "step-00000020"]
+    train(recipe(), tmp_path / "straight")
+    assert_same(state(folder), state(tmp_path / "straight"))
+
+
+def test_leftovers_are_cleaned_up_and_other_files_are_not(
+    tmp_path: Path, recipe: Recipe, train: Train
+) -> None:
+    leftovers = [
+        ".weights.safetensors.x1",
+        ".config.yaml.x1",
+        ".trained.json.x1",
+        ".metrics.jsonl.x1",
+        "previews/.step-00000001.png.x1",
+        "checkpoints/.step-00000001",
+    ]
+    others = [".gitignore", "notes.txt", "previews/.hidden"]
+    for name in (*leftovers, *others):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("")
+    train(recipe(training__steps=1), tmp_path)
+    assert [name for name in leftovers if (tmp_path / name).exists()] == []
+    assert [name for name in others if not (tmp_path / name).exists()] == []
+
+
+def test_metrics_have_every_line_once(
+    copied: Callable[[str], Path], recipe: Recipe, train: Train
+) -> None:
+    folder = copied("killed-mlp-gan")
+    file = folder / "metrics.jsonl"
+    assert [json.loads(line)["step"] for line in file.read_text().splitlines()] == [4, 8, 12]
+    with file.open("a") as end:
+        end.write('{"step": 16, "seco')
+    train(recipe(), folder, resume=True)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [4, 8, 12, 16, 20]
+    seconds = [row["seconds"] for row in rows]
+    assert seconds == sorted(seconds)
