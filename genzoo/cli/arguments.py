@@ -45,7 +45,8 @@ ModelName = Annotated[
     ),
 ]
 Seed = Annotated[
-    int | None, typer.Option(min=0, help="The same seed draws the same images. [default: any]")
+    int | None,
+    typer.Option(min=0, help="The same seed draws the same images.", show_default="drawn"),
 ]
 LabelText = Annotated[
     str | None,
@@ -55,11 +56,14 @@ LabelText = Annotated[
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images at a time; it changes no image.")]
 Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:1, ... [default: the GPU where there is one]")
+    str | None,
+    typer.Option(help="cpu, cuda, cuda:1, ...", show_default="the GPU where there is one"),
 ]
 DataFolder = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DIR", help="The folder of datasets. [default: GENZOO_DATA]"),
+    typer.Option(
+        "--data", metavar="DIR", help="The folder of datasets.", show_default="GENZOO_DATA"
+    ),
 ]
 
 
@@ -92,7 +96,7 @@ def check_output(path: Path | None, *suffixes: str) -> None:
         return
     if path.suffix.lower() not in suffixes:
         raise OutputError(
-            f"cannot write {path}: genzoo does not write {path.suffix or 'files without a suffix'} here.",
+            f"cannot write {path}: {path.suffix or 'no suffix'} is not a format of this command.",
             hint=f"Give a name that ends in {' or '.join(suffixes)}.",
         )
     check_writable(path)

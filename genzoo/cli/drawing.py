@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,11 +40,13 @@ def sample(
             "--output",
             "-o",
             help="A .png grid, or an .npz with `images` (float32 N,C,H,W in [0, 1]) and `labels` "
-            "(int64, -1 where the model is unconditional). [default: NAME.png]",
+            "(int64, -1 where the model is unconditional).",
+            show_default="NAME.png",
         ),
     ] = None,
     columns: Annotated[
-        int | None, typer.Option(min=1, help="Width of the grid. [default: by labels, else square]")
+        int | None,
+        typer.Option(min=1, help="Width of the grid.", show_default="one label to a column"),
     ] = None,
     batch_size: BatchSize = 256,
     device: Device = None,
@@ -79,8 +80,8 @@ def interpolate(
         typer.Option(
             "--output",
             "-o",
-            help="An animation (.gif), or a .png with a row for each walk. "
-            "[default: NAME-interpolation.gif]",
+            help="An animation (.gif), or a .png with a row for each walk.",
+            show_default="NAME-interpolation.gif",
         ),
     ] = None,
     batch_size: BatchSize = 256,
@@ -109,24 +110,28 @@ def reconstruct(
     images: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[IMAGES]...",
+            metavar="IMAGES...",
             exists=True,
             dir_okay=False,
-            help="Image files. [default: from the model's dataset]",
+            help="Image files.",
+            show_default="from the model's dataset",
         ),
     ] = None,
     labels: LabelText = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many images of the dataset.")] = 32,
-    split: Annotated[str, typer.Option(help="Which part of the dataset: test or train.")] = "test",
+    split: Annotated[str, typer.Option(metavar="test|train", help="Part of the dataset.")] = "test",
     data: DataFolder = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A .png. [default: NAME-reconstruction.png]"),
+        typer.Option("--output", "-o", help="A .png.", show_default="NAME-reconstruction.png"),
     ] = None,
     batch_size: BatchSize = 256,
     device: Device = None,
 ) -> None:
-    """Draw images beside what a model makes of them: the original left, its reconstruction right."""
+    """Draw images beside what a model makes of them: original left, reconstruction right.
+
+    The images are files, or the first of the test split of the model's dataset.
+    """
     if split not in ("test", "train"):
         raise typer.BadParameter(f"--split is {split!r}, not test or train.")
     if labels is not None and not images:
@@ -135,8 +140,7 @@ def reconstruct(
     check_output(output, ".png")
     import torch
 
-    from genzoo.data.folder import FolderImages
-    from genzoo.data.load import load_dataset
+    from genzoo.data.load import load_dataset, load_files
     from genzoo.images import save_image
     from genzoo.loading import load
     from genzoo.objectives.base import CanReconstruct
@@ -145,24 +149,25 @@ def reconstruct(
     model.require(CanReconstruct, "reconstruct")
     output = output or Path(f"{model.name}-reconstruction.png")
     if images:
-        files = tuple(str(path) for path in images)
-        source: ImageDataset = FolderImages(files, None, model.image, (), "crop")
-        facts = _provenance(model, originals=", ".join(path.name for path in images))
+        source: ImageDataset = load_files(images, model.image)
+        origin = ", ".join(path.name for path in images)
     else:
         source = load_dataset(model.config, "train" if split == "train" else "test", data)
-        facts = _provenance(model, originals=f"{model.config.dataset.name}, {split}")
+        origin = f"{model.config.dataset.name}, {split}"
     rows = [source[index] for index in range(len(source) if images else min(n, len(source)))]
     originals = torch.stack([pixels for pixels, _ in rows])
-    if not images and model.classes is not None:
-        wanted = [int(label) for _, label in rows if label is not None]
+    if wanted is None and model.classes is not None:
+        wanted = [label for _, label in rows if label is not None] or None
     made = model.reconstruct(originals, wanted, batch_size).cpu()
     pairs = torch.stack([originals / 255, made], dim=1).flatten(0, 1)
-    columns = default_columns(len(pairs), (0, 1))
-    save_image(pairs, output, columns, facts)
+    facts = _provenance(model, originals=origin)
+    save_image(pairs, output, default_columns(len(pairs), (0, 1)), facts)
     typer.echo(f"{output}: {len(rows)} images beside what {model.name} makes of them")
 
 
 def _seed(seed: int | None) -> int:
+    import secrets  # with its OpenSSL, too slow for commands that draw nothing
+
     return secrets.randbelow(2**32) if seed is None else seed
 
 

@@ -19,7 +19,7 @@ def verify(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...", help="Models. [default: all]", autocompletion=model_names
+            metavar="NAME...", help="Models.", show_default="all", autocompletion=model_names
         ),
     ] = None,
 ) -> None:
@@ -46,7 +46,8 @@ def publish(
             metavar="YAML",
             exists=True,
             dir_okay=False,
-            help="The zoo config to fill in. [default: that of the installed model of this name]",
+            help="The zoo config to fill in.",
+            show_default="that of the installed model of this name",
         ),
     ] = None,
     weights_uri: Annotated[
@@ -54,7 +55,8 @@ def publish(
         typer.Option(
             metavar="URI",
             help="Where the weights go: pkg://package/weights/NAME.safetensors, or a path beside "
-            "the YAML file. [default: what the YAML file says, else beside it]",
+            "the YAML file.",
+            show_default="what the YAML file says, else beside it",
         ),
     ] = None,
 ) -> None:

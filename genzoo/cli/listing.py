@@ -49,7 +49,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 def list_(
     pattern: Annotated[
         str | None,
-        typer.Argument(metavar="[PATTERN]", help="A part of the name, or wildcards: '*-mnist'."),
+        typer.Argument(metavar="PATTERN", help="A part of the name, or wildcards: '*-mnist'."),
     ] = None,
     architecture: Annotated[str | None, typer.Option(help="Only this architecture.")] = None,
     objective: Annotated[str | None, typer.Option(help="Only this objective.")] = None,

@@ -19,7 +19,7 @@ _INTERRUPTED = 130  # 128 + SIGINT
 
 
 class _Commands(TyperGroup):
-    """The one place where errors become messages. What is not ours is a bug, and shows its traceback."""
+    """The one place where errors become messages. Any other error is a bug: its traceback shows."""
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -1,4 +1,7 @@
-"""What goes to the terminal: tables, JSON, errors. rich is imported where it is used: it takes its time."""
+"""What goes to the terminal: tables, JSON, errors.
+
+rich is imported where it is needed: it takes longer than a whole `genzoo list` into a pipe.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,14 @@ if TYPE_CHECKING:
 
     from genzoo.errors import GenzooError
 
-__all__ = ["cell", "console", "print_error", "print_json", "print_table", "table"]
+__all__ = ["console", "print_error", "print_json", "print_table", "table"]
 
+_NUMBERS = frozenset({"classes", "parameters", "size_bytes"})
 _ENDLESS = 100_000  # columns: a pipe has no edge at which to cut a line
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that prints text as it is, and wraps it for people only."""
+    """Return a console that prints text as it is, and wraps it on terminals only."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -42,45 +46,56 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
+def print_table(
+    rows: Sequence[Mapping[str, Any]], headers: Mapping[str, str], spare: Sequence[str] = ()
+) -> None:
+    """Print rows, one to a line in a pipe.
+
+    A terminal that is too narrow goes without the columns in `spare`, as many as need be.
+    """
+    if not sys.stdout.isatty():
+        _print_lines(rows, headers)
+        return
+    out, shown, dropped = console(), dict(headers), 0
+    while dropped < len(spare) and out.measure(table(rows, shown)).maximum > out.width:
+        del shown[spare[dropped]]
+        dropped += 1
+    out.print(table(rows, shown))
+    if dropped:
+        names = ", ".join(headers[key] for key in spare[:dropped])
+        out.print(f"Not shown for want of width: {names}. --json has all.", style="dim")
+
+
 def table(rows: Iterable[Mapping[str, Any]], headers: Mapping[str, str]) -> Table:
-    """Return a table without lines, its columns by the keys of `headers`."""
+    """Return a table without rules, its columns by the keys of `headers`."""
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for key, header in headers.items():
         made.add_column(header, justify="right" if key in _NUMBERS else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(cell(key, row[key]) for key in headers))
+        made.add_row(*(_cell(key, row[key]) for key in headers))
     return made
 
 
-def print_table(
-    rows: Sequence[Mapping[str, Any]], headers: Mapping[str, str], spare: Sequence[str] = ()
-) -> None:
-    """Print rows; where the terminal is too narrow, leave out the columns in `spare`, in that order."""
-    out, shown, dropped = console(), dict(headers), 0
-    while out.measure(table(rows, shown)).maximum > out.width and dropped < len(spare):
-        del shown[spare[dropped]]
-        dropped += 1
-    out.print(table(rows, shown))
-    if dropped:
-        names = ", ".join(headers[key] for key in spare[:dropped])
-        out.print(f"Left out for want of width: {names}. --json has them.", style="dim")
+def _print_lines(rows: Sequence[Mapping[str, Any]], headers: Mapping[str, str]) -> None:
+    lines = [list(headers.values()), *([_cell(key, row[key]) for key in headers] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = zip(headers, line, widths, strict=True)
+        padded = [text.rjust(w) if key in _NUMBERS else text.ljust(w) for key, text, w in cells]
+        print("  ".join(padded).rstrip())
 
 
-def cell(key: str, value: Any) -> str:
-    """Return a value as people read it."""
-    if value is None or value in ("", []):
+def _cell(key: str, value: Any) -> str:
+    if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if key == "image" and isinstance(value, Sequence):
+    if key == "image":
         return "x".join(map(str, value))
     if key == "size_bytes":
         return f"{value / 1e6:.1f} MB"
     if key == "parameters":
         return f"{value:,}"
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-_NUMBERS = frozenset({"classes", "parameters", "size_bytes"})
+    return str(value)

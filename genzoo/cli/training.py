@@ -29,7 +29,9 @@ def train(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="The run folder. [default: runs/NAME]"),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="The run folder.", show_default="runs/NAME"
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run folder.")
@@ -43,7 +45,7 @@ def train(
 ) -> None:
     """Train a model into a run folder, which `genzoo sample` and `genzoo.load` read.
 
-    Ctrl-C and SIGTERM save a checkpoint first and print how to go on; the exit code is then 130 or 143.
+    Ctrl-C saves a checkpoint first and says how to go on (exit code 130). So does SIGTERM (143).
     """
     from genzoo.registry.config import parse_overrides
 

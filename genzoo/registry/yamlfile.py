@@ -75,7 +75,7 @@ def read(path: Path) -> dict[str, Any]:
         ) from None
     data = parse(text, source=str(path))
     if not isinstance(data, dict):
-        found = "nothing" if data is None else f"a {type(data).__name__}"
+        found = {type(None): "nothing", list: "a list"}.get(type(data), "a single value")
         raise ConfigError(
             f"{path}: found {found}, must be a map of keys to values.",
             hint="Start from the zoo config of a model: `genzoo info` names its file.",

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genzoo.errors import OutputError, TrainingError
-from genzoo.files import atomic_folder, write_text
+from genzoo.files import atomic_file, atomic_folder, write_text
 from genzoo.model import Model
 
 __all__ = ["Checkpoint", "Position", "load_optimizer", "newest", "optimizer_tensors", "save"]
@@ -59,7 +59,8 @@ def save(
         plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
         with atomic_folder(target) as beside:
             try:
-                save_file(plain, beside / "training.safetensors")
+                with atomic_file(beside / "training.safetensors") as file:
+                    save_file(plain, file)  # which alone would let nobody else read it
                 model.save(beside / "weights.safetensors")
             except SafetensorError as error:  # its way to say that the disk is full
                 raise OutputError(

@@ -1,7 +1,7 @@
 """A virtual environment in which genzoo and its plugins come from wheels alone.
 
-Offline: what they depend on is linked in from the environment that runs the tests, so that pip finds
-it installed and still checks every requirement.
+Offline: what they depend on is linked in from the environment that runs the tests, so that pip
+finds it installed and still checks every requirement.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SECONDS = 300  # a command that takes longer hangs
 def execute(*command: str | Path, cwd: Path, code: int = 0, **variables: str) -> tuple[str, str]:
     """Run a command, check its exit code, and return what it wrote to stdout and stderr.
 
-    Nothing of the tests' own environment reaches it: no checkout on the path, no settings, no network.
+    Nothing of the tests' own environment reaches it: no checkout on the path, no settings.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     settings = {
@@ -91,9 +91,9 @@ class Environment:
         """Run this environment's command `genzoo`."""
         return execute(self.scripts / "genzoo", *arguments, cwd=self.work, code=code, **variables)
 
-    def json(self, *arguments: str, **variables: str) -> Any:
+    def json(self, *arguments: str) -> Any:
         """Return what a command of `genzoo` prints with --json."""
-        return json.loads(self.genzoo(*arguments, "--json", **variables)[0])
+        return json.loads(self.genzoo(*arguments, "--json")[0])
 
     def install(self, *what: str | Path) -> None:
         """Install distributions by name, from the wheels alone, or from a path."""

@@ -66,10 +66,8 @@ def test_a_wheel_holds_its_package_and_nothing_else(wheels: Path, project: str) 
 
 @pytest.mark.parametrize("project", ["genzoo", *SHIPPED])
 def test_a_wheel_states_its_licence(wheels: Path, project: str) -> None:
-    described = {
-        name.partition(".dist-info/")[2]: content
-        for name, content in built(wheels, project).items()
-    }
+    packed = built(wheels, project)
+    described = {name.partition(".dist-info/")[2]: content for name, content in packed.items()}
     assert b"License-Expression: Apache-2.0" in described["METADATA"]
     assert described["licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
 
@@ -98,7 +96,7 @@ def test_an_sdist_is_enough_to_build_the_wheel_from(
     wheels: Path, tmp_path: Path, project: str
 ) -> None:
     # Without being told which, `build` makes the sdist and then the wheel from the sdist unpacked.
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path]
-    execute(*command, source(project), cwd=tmp_path)
+    command = (sys.executable, "-m", "build", "--no-isolation", "--outdir")
+    execute(*command, tmp_path, source(project), cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     assert contents(wheel) == built(wheels, project)

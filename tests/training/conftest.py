@@ -147,6 +147,7 @@ def launch(*arguments: str | Path) -> str:
 
 
 STOPPED_AT = 13
+FILE_LIMIT = 30_000  # bytes: enough for all but the training state
 JOBS: Mapping[str, dict[str, Any]] = {
     **{
         f"killed-{name}": {"architecture": name, "signals": [9]}
@@ -158,8 +159,8 @@ JOBS: Mapping[str, dict[str, Any]] = {
     "interrupted-twice": {"signals": [2, 2]},
     "terminated-twice": {"signals": [15, 15]},
     "interrupted-then-terminated": {"signals": [2, 15]},
-    "killed-while-saving": {"file_limit": 4096, "deadly_limit": True},
-    "disk-full": {"file_limit": 4096},
+    "killed-while-saving": {"file_limit": FILE_LIMIT, "deadly_limit": True},
+    "disk-full": {"file_limit": FILE_LIMIT},
 }
 
 

@@ -130,6 +130,16 @@ def test_the_latent_and_the_class_both_reach_the_image(changed: str):
     assert (before - after).abs().max() > 1e-3
 
 
+def test_the_latent_is_not_drowned_by_the_class():
+    # A generator that starts out deaf to its latent collapses to one image a class.
+    generator = Generator(MNIST, TransformerGANConfig(), patch_size=4).eval()
+    latents = torch.randn(8, generator.latent_dim)
+    with torch.no_grad():
+        by_latent = generator(latents, torch.full((8,), 3)).var(0).mean()
+        by_class = generator(latents[:1].expand(8, -1), torch.arange(8)).var(0).mean()
+    assert by_latent > 0.5 * by_class
+
+
 def test_patches_differ_by_their_position():
     images = tiny_generator(ImageSpec(1, 28, 28))(torch.randn(1, 5), None)
     patches = F.unfold(images, 4, stride=4)[0].T

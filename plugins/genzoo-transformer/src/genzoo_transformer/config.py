@@ -18,7 +18,7 @@ class TransformerGANConfig(Config):
     patch_size: int | None = Field(None, ge=1, le=64)
     """Side of a patch in pixels; by default the smallest from 2 to 16 with at most 64 patches."""
 
-    width: int = Field(128, ge=8, le=2048)
+    width: int = Field(96, ge=8, le=2048)
     """Size of a token."""
 
     depth: int = Field(4, ge=1, le=48)
@@ -27,7 +27,7 @@ class TransformerGANConfig(Config):
     heads: int = Field(4, ge=1, le=32)
     """Attention heads; they divide the width."""
 
-    mlp_ratio: int = Field(3, ge=1, le=8)
+    mlp_ratio: int = Field(2, ge=1, le=8)
     """Hidden size of a block's MLP, as a multiple of the width."""
 
     pixel_features: int = Field(8, ge=1, le=128)

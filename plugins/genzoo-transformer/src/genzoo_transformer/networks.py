@@ -1,7 +1,8 @@
 """The generator, a transformer over patches, and the discriminator, strided convolutions.
 
-The generator's tokens start as positions alone. The latent and the class say what becomes of them,
-through the scale and shift of every normalisation (ViTGAN, Lee et al. 2021, arXiv:2107.04589).
+The latent and the class make a style. It seeds every token (as in TransGAN, Jiang et al. 2021,
+arXiv:2102.07074), and sets the scale and shift of every normalisation (ViTGAN, Lee et al. 2021,
+arXiv:2107.04589).
 """
 
 from __future__ import annotations
@@ -126,11 +127,18 @@ class Generator(nn.Module):
         width = config.width
         rows, columns = image.height // patch_size, image.width // patch_size
         self.grid = (rows, columns)
-        self.embedding = None if image.classes is None else nn.Embedding(image.classes, width)
         self.latent = nn.Linear(config.latent_dim, width)
-        self.mapping = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.row_positions = nn.Parameter(torch.randn(rows, 1, width))
-        self.column_positions = nn.Parameter(torch.randn(1, columns, width))
+        self.embedding = None if image.classes is None else nn.Embedding(image.classes, width)
+        if self.embedding is not None:
+            # No louder than the latent, or all images of a class come out alike.
+            nn.init.normal_(self.embedding.weight, std=0.5)
+        # The norm gives the style full strength from the first step: a faint one is never heard.
+        self.mapping = nn.Sequential(
+            nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.LayerNorm(width)
+        )
+        self.seeds = nn.Linear(width, rows * columns * width)
+        self.row_positions = nn.Parameter(0.5 * torch.randn(rows, 1, width))
+        self.column_positions = nn.Parameter(0.5 * torch.randn(1, columns, width))
         self.blocks = nn.ModuleList(
             Block(width, config.heads, config.mlp_ratio, style_dim=width)
             for _ in range(config.depth)
@@ -146,8 +154,9 @@ class Generator(nn.Module):
         if self.embedding is not None:
             style = style + self.embedding(_required(labels, "generator"))
         style = self.mapping(style)
+        # (rows, 1, width) + (1, columns, width) -> (rows * columns, width)
         positions = (self.row_positions + self.column_positions).flatten(0, 1)
-        tokens = positions.expand(len(z), -1, -1)  # (B, rows * columns, width)
+        tokens = positions + self.seeds(style).view(len(z), *positions.shape)
         for block in self.blocks:
             tokens = block(tokens, style)
         features = assemble(self.patches(self.norm(tokens, style)), self.grid, self.patch_size)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from genzoo.noise import NoiseSource
 from genzoo.objectives.base import Batch, Objective, Phase
+from genzoo.objectives.common import prior_latents
 
 from .configs import MomentsConfig
 
@@ -29,12 +30,13 @@ class Moments(Objective):
     def loss(
         self, phase: str, networks: nn.ModuleDict, batch: Batch, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the squared distance of the moments, and each term to log."""
+        """Return the squared distance of the moments, and it and its terms to log."""
         real, fake = batch.images, self._draw(networks, batch.noise, batch.labels)
         mean = (fake.mean(0) - real.mean(0)).square().mean()
         deviation = (fake.std(0) - real.std(0)).square().mean()
-        figures = {"mean": mean.detach(), "deviation": deviation.detach()}
-        return mean + self.config.deviation * deviation, figures
+        loss = mean + self.config.deviation * deviation
+        figures = {"loss": loss, "mean": mean, "deviation": deviation}
+        return loss, {name: figure.detach() for name, figure in figures.items()}
 
     @torch.no_grad()
     def sample(self, networks: nn.ModuleDict, noise: NoiseSource, labels: Tensor | None) -> Tensor:
@@ -43,5 +45,5 @@ class Moments(Objective):
 
     def _draw(self, networks: nn.ModuleDict, noise: NoiseSource, labels: Tensor | None) -> Tensor:
         generator = networks["generator"]
-        images: Tensor = generator(noise.normal(generator.latent_dim), labels)
+        images: Tensor = generator(prior_latents(generator, noise), labels)
         return images

@@ -35,7 +35,7 @@ class Generator(nn.Module):
         if self.classes is not None:
             hidden = hidden + self.classes(labels)
         images = torch.tanh(self.pixels(F.leaky_relu(hidden, 0.2)))
-        return images.unflatten(1, self.shape)  # (B, C, H, W) in [-1, 1]
+        return images.view(-1, *self.shape)  # (B, C, H, W) in [-1, 1]
 
 
 class Discriminator(nn.Module):

@@ -1,0 +1,111 @@
+"""What tests of several rooms share: distributions made on the spot, and a zoo config."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genzoo.registry import catalog, discovery
+
+Distribution = Callable[..., Path]
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """Return the folder that `distribution` writes to."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def distribution(site: Path) -> Distribution:
+    """Return a function that writes an installed distribution, as pip would leave it."""
+
+    def write(
+        name: str, version: str, entry_points: Mapping[str, str], files: Mapping[str, str]
+    ) -> Path:
+        for path, text in files.items():
+            (site / path).parent.mkdir(parents=True, exist_ok=True)
+            (site / path).write_text(textwrap.dedent(text), encoding="utf-8")
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        (info / "METADATA").write_text(metadata)
+        points = "".join(f"{key} = {value}\n" for key, value in entry_points.items())
+        (info / "entry_points.txt").write_text(f"[genzoo]\n{points}")
+        record = [*files, *(f"{info.name}/{n}" for n in ("METADATA", "entry_points.txt", "RECORD"))]
+        (info / "RECORD").write_text("".join(f"{path},,\n" for path in record))
+        return site
+
+    return write
+
+
+@pytest.fixture
+def python(site: Path, tmp_path: Path) -> Python:
+    """Return a function that runs code in an interpreter of its own, which sees `site`."""
+
+    def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("GENZOO_")}
+        return subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            env={**inherited, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", **environment},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+def installed(
+    site: Path, distribution: Distribution, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Distribution]:
+    """Return `distribution` for this very process: what it writes is found from then on."""
+
+    def forget() -> None:
+        discovery.registry.cache_clear()
+        catalog.catalog.cache_clear()
+
+    def write(*args: Any, **kwargs: Any) -> Path:
+        distribution(*args, **kwargs)
+        forget()
+        return site
+
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(site))
+    yield write
+    forget()
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(site)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def zoo_data() -> dict[str, Any]:
+    """Return the least that a zoo config must say, as plain values."""
+    return {
+        "name": "toy-digits",
+        "image": {"channels": 1, "height": 8, "width": 8},
+        "classes": 10,
+        "architecture": {"name": "mlp-gan"},
+        "objective": {"name": "adversarial"},
+        "dataset": {"name": "digits"},
+        "training": {"steps": 10},
+        "card": {
+            "summary": "A toy.",
+            "licence": "Apache-2.0",
+            "dataset_licence": "CC-BY-4.0",
+            "intended_use": "Tests.",
+        },
+    }

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import genzoo
+from genzoo.errors import TrainingError
+from genzoo.objectives.base import Phase
+from genzoo.registry.config import TrainingConfig, ZooConfig
+from genzoo.registry.schema import validate
+from genzoo.training.checkpoint import (
+    Position,
+    load_optimizer,
+    newest,
+    optimizer_tensors,
+    save,
+)
+from genzoo.training.optimization import build_optimizer
+
+Recipe = Callable[..., ZooConfig]
+Train = Callable[..., genzoo.Model]
+
+OPTIMIZERS: list[dict[str, Any]] = [
+    {"name": "adam"},
+    {"name": "adamw"},
+    {"name": "rmsprop", "momentum": 0.9},
+    {"name": "sgd", "momentum": 0.9},
+    {"name": "sgd"},
+]
+
+
+def build(settings: dict[str, Any]) -> tuple[list[nn.Parameter], torch.optim.Optimizer]:
+    """Return parameters of several layouts, one of them a scalar, and their optimizer."""
+    torch.manual_seed(0)
+    layouts = [torch.randn(4, 3, 5, 2).to(memory_format=torch.channels_last), torch.randn(())]
+    parameters = [nn.Parameter(value) for value in (*layouts, torch.randn(7))]
+    config = validate(TrainingConfig, {"steps": 1, "optimizer": settings}, source="test")
+    return parameters, build_optimizer(config, Phase("phase", frozenset()), parameters)
+
+
+def step(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in parameters[:2]:  # the last one never gets a gradient
+        gradient = torch.empty_like(parameter)
+        parameter.grad = gradient.copy_(torch.randn(parameter.shape, generator=generator))
+    optimizer.step()
+
+
+@pytest.mark.parametrize("settings", OPTIMIZERS)
+def test_an_optimizer_goes_on_where_it_was_saved(settings: dict[str, Any], tmp_path: Path) -> None:
+    parameters, optimizer = build(settings)
+    for seed in range(4):
+        step(parameters, optimizer, seed)
+    tensors = {k: v.contiguous() for k, v in optimizer_tensors(optimizer, "it").items()}
+    save_file(tensors, tmp_path / "state.safetensors")
+    copies, resumed = build(settings)
+    for parameter, copy in zip(parameters, copies, strict=True):
+        copy.data.copy_(parameter.data)
+    load_optimizer(resumed, load_file(tmp_path / "state.safetensors"), "it")
+    assert_same_state(resumed, optimizer)
+    for seed in range(4, 8):
+        step(parameters, optimizer, seed)
+        step(copies, resumed, seed)
+    for parameter, copy in zip(parameters, copies, strict=True):
+        assert torch.equal(parameter, copy)
+    assert_same_state(resumed, optimizer)
+
+
+def assert_same_state(found: torch.optim.Optimizer, expected: torch.optim.Optimizer) -> None:
+    ours, theirs = (o.state_dict()["state"] for o in (found, expected))
+    assert ours.keys() == theirs.keys()
+    for index, values in theirs.items():
+        tensors = {key: value for key, value in values.items() if value is not None}
+        assert ours[index].keys() >= tensors.keys()
+        for key, value in tensors.items():
+            assert torch.equal(ours[index][key], value), (index, key)
+            assert ours[index][key].dtype == value.dtype
+            assert ours[index][key].stride() == value.stride(), (index, key)
+
+
+def test_an_optimizer_takes_its_own_state_alone() -> None:
+    parameters, optimizer = build({"name": "adam"})
+    step(parameters, optimizer, 0)
+    tensors = optimizer_tensors(optimizer, "optimizer.a") | {"optimizer.ab.0.step": torch.ones(())}
+    _, other = build({"name": "adam"})
+    load_optimizer(other, tensors, "optimizer.ab")
+    assert list(other.state_dict()["state"]) == [0]
+    assert other.state_dict()["state"][0].keys() == {"step"}
+
+
+@pytest.fixture
+def model() -> genzoo.Model:
+    return genzoo.create("mlp-gan", (1, 8, 8), generator_widths=[8], discriminator_widths=[8])
+
+
+def write(folder: Path, step: int, model: genzoo.Model, keep: int = 2, **tensors: Tensor) -> Path:
+    return save(folder, Position(step, 1.5 * step), tensors, model, keep)
+
+
+def test_a_checkpoint_gives_back_what_was_saved(tmp_path: Path, model: genzoo.Model) -> None:
+    tensors = {
+        "float": torch.randn(2, 3),
+        "integer": torch.tensor(7),
+        "half": torch.ones(3, dtype=torch.bfloat16),
+        "transposed": torch.arange(6.0).view(2, 3).t(),
+    }
+    folder = write(tmp_path, 3, model, **tensors)
+    found = newest(tmp_path)
+    assert found is not None
+    assert (found.folder, found.position) == (folder, Position(3, 4.5))
+    read = found.tensors()
+    assert read.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(read[name], tensor)
+        assert read[name].dtype == tensor.dtype
+    assert genzoo.load(folder / "weights.safetensors").config == model.config
+
+
+def test_tensors_that_share_memory_are_saved(tmp_path: Path, model: genzoo.Model) -> None:
+    tied = torch.randn(3)
+    write(tmp_path, 1, model, embedding=tied, head=tied)
+    found = newest(tmp_path)
+    assert found is not None
+    assert all(torch.equal(tensor, tied) for tensor in found.tensors().values())
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_the_newest_stay(keep: int, tmp_path: Path, model: genzoo.Model) -> None:
+    for number in (1, 2, 10, 100):
+        write(tmp_path, number, model, keep, value=torch.ones(1))
+    names = ["step-00000002", "step-00000010", "step-00000100"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names[-keep:]
+
+
+def test_none_is_newest_where_there_is_none(tmp_path: Path) -> None:
+    assert newest(tmp_path / "missing") is None
+    (tmp_path / ".step-00000003.x1").mkdir()
+    assert newest(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1, 2]", '{"step": 1, "seconds": 2, "more": 3}'])
+def test_a_damaged_position_is_named(text: str, tmp_path: Path, model: genzoo.Model) -> None:
+    folder = write(tmp_path, 1, model, value=torch.ones(1))
+    (folder / "position.json").write_text(text)
+    with pytest.raises(TrainingError, match="damaged") as raised:
+        newest(tmp_path)
+    assert str(folder) in raised.value.message
