@@ -1,7 +1,7 @@
 """Write the parts of the documents that come from the code and the zoo configs.
 
-    python docs/generate.py            write them
-    python docs/generate.py --check    exit with 1 and name what is stale
+python docs/generate.py            write them
+python docs/generate.py --check    exit with 1 and name what is stale
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def model_table() -> str:
     """Return the README's table of models, from the zoo configs."""
     rows = [
-        "| model | architecture | images | classes | parameters | file | trained on | steps | time |",
+        "| model | architecture | images | classes | parameters | size | data | steps | time |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, entry in catalog().items():
@@ -53,7 +53,8 @@ def reference() -> str:
         ("Dataset", known.datasets),
     ):
         for name, spec in specs.items():
-            parts += [f"### {title} `{name}`", f"{spec.summary[0].upper()}{spec.summary[1:].rstrip('.')}."]
+            summary = spec.summary[0].upper() + spec.summary[1:].rstrip(".")
+            parts += [f"### {title} `{name}`", f"{summary}."]
             parts += _fields(resolve(spec.config))
     return "\n\n".join(parts)
 

@@ -64,7 +64,8 @@ class Objective(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the scalar loss of `phase`, and detached scalars to log.
 
-        `step` counts from 0. Every phase of a step gets the same images and labels, and noise of its own.
+        `step` counts from 0. Every phase of a step gets the same images and labels, and noise of
+        its own.
         """
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""From a finished run to a model of the zoo: the maintainer's one command, so that no card is typed."""
+"""From a finished run to a model of the zoo: one command, so that no card is typed by hand."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def _check_same(run: ZooConfig, target: ZooConfig, path: Path) -> None:
     different = [key for key in ours if key not in _DESCRIBES and ours[key] != theirs[key]]
     if different:
         raise ConfigError(
-            f"the run was trained by another recipe than {path} states: {_show(different[0], ours)} "
-            f"in the run, {_show(different[0], theirs)} in the file.",
+            f"the run was trained by another recipe than {path} states: "
+            f"{_show(different[0], ours)} in the run, {_show(different[0], theirs)} in the file.",
             hint="Train by the file as it is, or set the file back to what was trained.",
         )
 
@@ -91,12 +91,13 @@ def _home(uri: str, path: Path) -> Path:
         home = package_file(uri)
         if home is None:
             raise ConfigError(
-                f"the package of {uri} is not installed.", hint="Install it, editable, and try again."
+                f"the package of {uri} is not installed.",
+                hint="Install it, editable, and try again.",
             )
         return home
     if "://" in uri:
         raise ConfigError(
             f"cannot write to {uri}.",
-            hint="Publish to a pkg:// place or a path beside the YAML file, and upload it from there.",
+            hint="Publish to a pkg:// place or a path beside the YAML file, and upload that.",
         )
     return path.parent / uri

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from .environment import ROOT, SHIPPED, Environment
+from .environment import SHIPPED, Environment
 
 
 def test_a_plugin_brings_the_core_with_it_and_leaves_nothing_behind(
@@ -18,11 +20,13 @@ def test_a_plugin_brings_the_core_with_it_and_leaves_nothing_behind(
     assert {path.name for path in environment.site.iterdir()} == bare
 
 
-def test_the_core_alone_lists_the_whole_zoo_as_unavailable(environment: Environment) -> None:
+def test_the_core_alone_lists_the_whole_zoo_as_unavailable(
+    environment: Environment, sources: Path
+) -> None:
     environment.hold("genzoo")
     rows = environment.json("list")
     assert [row["name"] for row in rows] == sorted(
-        path.stem for path in (ROOT / "zoo_configs").glob("*.yaml")
+        path.stem for path in (sources / "zoo_configs").glob("*.yaml")
     )
     assert not any(row["available"] for row in rows)
     assert environment.json("list", "--architectures") == []

@@ -143,8 +143,6 @@ def test_its_author_trains_publishes_and_ships_it(
     assert model["parameters"] == PARAMETERS
     environment.genzoo("sample", "toy-gan-digits", "-n", "4", "--seed", "0", "-o", "own.png")
     assert (environment.work / "own.png").is_file()
-    verdict, _ = environment.genzoo("verify", "toy-gan-digits")
-    assert "ok" in verdict.split()
 
 
 def test_an_objective_a_dataset_and_a_callback_work_with_anybodys_architecture(

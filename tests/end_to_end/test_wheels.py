@@ -11,7 +11,7 @@ from zipfile import ZipFile
 import pytest
 import yaml
 
-from .environment import ROOT, SHIPPED, execute
+from .environment import SHIPPED, execute
 
 SUFFIXES = {".py", ".typed", ".yaml", ".safetensors", ".md", ""}
 """Of all that a package may hold; the last is LICENSE's."""
@@ -20,13 +20,8 @@ MOST_BYTES = 40_000_000
 """Of all weights together."""
 
 
-def source(project: str) -> Path:
-    return ROOT if project == "genzoo" else ROOT / "plugins" / project
-
-
-def package(project: str) -> Path:
-    name = project.replace("-", "_")
-    return source(project) / (name if project == "genzoo" else f"src/{name}")
+def project_of(sources: Path, name: str) -> Path:
+    return sources if name == "genzoo" else sources / "plugins" / name
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
@@ -34,42 +29,40 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def built(wheels: Path, project: str) -> dict[str, bytes]:
-    (wheel,) = wheels.glob(f"{project.replace('-', '_')}-[0-9]*.whl")
+def built(wheels: Path, name: str) -> dict[str, bytes]:
+    (wheel,) = wheels.glob(f"{name.replace('-', '_')}-[0-9]*.whl")
     return contents(wheel)
 
 
-def stated() -> dict[str, dict[str, Any]]:
+def stated(sources: Path) -> dict[str, dict[str, Any]]:
     """Return what the zoo configs say of the weights that ship, by path in a wheel."""
-    configs = [yaml.safe_load(file.read_text()) for file in (ROOT / "zoo_configs").glob("*.yaml")]
+    configs = [yaml.safe_load(path.read_text()) for path in sources.glob("zoo_configs/*.yaml")]
     weights = [config["weights"] for config in configs if config.get("weights")]
     return {w["uri"].removeprefix("pkg://"): w for w in weights if w["uri"].startswith("pkg://")}
 
 
-@pytest.mark.parametrize("project", ["genzoo", *SHIPPED])
-def test_a_wheel_holds_its_package_and_nothing_else(wheels: Path, project: str) -> None:
-    folder = package(project)
-    expected = {
-        path.relative_to(folder.parent).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    if project == "genzoo":
-        for path in (ROOT / "zoo_configs").iterdir():
-            expected[f"genzoo/zoo_configs/{path.name}"] = path.read_bytes()
-    packed = {n: b for n, b in built(wheels, project).items() if ".dist-info/" not in n}
+@pytest.mark.parametrize("name", ["genzoo", *SHIPPED])
+def test_a_wheel_holds_its_package_and_nothing_else(sources: Path, wheels: Path, name: str) -> None:
+    package = name.replace("-", "_")
+    root = project_of(sources, name) / ("" if name == "genzoo" else "src")
+    files = {path: path.relative_to(root) for path in (root / package).rglob("*")}
+    if name == "genzoo":
+        zoo = sources / "zoo_configs"
+        files |= {path: Path(package) / path.relative_to(sources) for path in zoo.rglob("*")}
+    expected = {to.as_posix(): path.read_bytes() for path, to in files.items() if path.is_file()}
+    packed = {n: b for n, b in built(wheels, name).items() if ".dist-info/" not in n}
     assert packed == expected
-    assert {Path(name).suffix for name in packed} <= SUFFIXES
-    assert f"{folder.name}/py.typed" in packed
-    assert not any("tests" in Path(name).parts for name in packed)
+    assert {Path(file).suffix for file in packed} <= SUFFIXES
+    assert f"{package}/py.typed" in packed
+    assert not any("tests" in Path(file).parts for file in packed)
 
 
-@pytest.mark.parametrize("project", ["genzoo", *SHIPPED])
-def test_a_wheel_states_its_licence(wheels: Path, project: str) -> None:
-    packed = built(wheels, project)
-    described = {name.partition(".dist-info/")[2]: content for name, content in packed.items()}
+@pytest.mark.parametrize("name", ["genzoo", *SHIPPED])
+def test_a_wheel_states_its_licence(sources: Path, wheels: Path, name: str) -> None:
+    packed = built(wheels, name)
+    described = {file.partition(".dist-info/")[2]: content for file, content in packed.items()}
     assert b"License-Expression: Apache-2.0" in described["METADATA"]
-    assert described["licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
+    assert described["licenses/LICENSE"] == (sources / "LICENSE").read_bytes()
 
 
 def test_the_core_brings_the_zoo_the_digits_and_their_licence(wheels: Path) -> None:
@@ -79,24 +72,26 @@ def test_the_core_brings_the_zoo_the_digits_and_their_licence(wheels: Path) -> N
     assert "genzoo/zoo_configs/mlp-gan-digits.yaml" in packed
 
 
-def test_the_weights_in_the_wheels_are_those_that_the_zoo_configs_state(wheels: Path) -> None:
+def test_the_weights_in_the_wheels_are_those_that_the_zoo_configs_state(
+    sources: Path, wheels: Path
+) -> None:
     packed = {
-        name: content
-        for project in SHIPPED
-        for name, content in built(wheels, project).items()
-        if name.endswith(".safetensors")
+        file: content
+        for name in SHIPPED
+        for file, content in built(wheels, name).items()
+        if file.endswith(".safetensors")
     }
-    found = {n: (len(b), hashlib.sha256(b).hexdigest()) for n, b in packed.items()}
-    assert found == {name: (w["size"], w["sha256"]) for name, w in stated().items()}
+    found = {file: (len(b), hashlib.sha256(b).hexdigest()) for file, b in packed.items()}
+    assert found == {file: (w["size"], w["sha256"]) for file, w in stated(sources).items()}
     assert sum(map(len, packed.values())) < MOST_BYTES
 
 
-@pytest.mark.parametrize("project", ["genzoo", *SHIPPED])
+@pytest.mark.parametrize("name", ["genzoo", *SHIPPED])
 def test_an_sdist_is_enough_to_build_the_wheel_from(
-    wheels: Path, tmp_path: Path, project: str
+    sources: Path, wheels: Path, tmp_path: Path, name: str
 ) -> None:
     # Without being told which, `build` makes the sdist and then the wheel from the sdist unpacked.
     command = (sys.executable, "-m", "build", "--no-isolation", "--outdir")
-    execute(*command, tmp_path, source(project), cwd=tmp_path)
+    execute(*command, tmp_path, project_of(sources, name), cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
-    assert contents(wheel) == built(wheels, project)
+    assert contents(wheel) == built(wheels, name)

@@ -41,7 +41,7 @@ def change(networks: nn.ModuleDict, generator: torch.Generator) -> None:
     network = networks["generator"]
     assert isinstance(network, Network)
     with torch.no_grad():
-        network.weight += torch.randn(3, generator=generator)
+        network.weight.add_(torch.randn(3, generator=generator))
         network.norm(torch.randn(5, 3, generator=generator))
 
 
