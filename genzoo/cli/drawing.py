@@ -19,6 +19,7 @@ from genzoo.cli.arguments import (
     default_columns,
     parse_labels,
 )
+from genzoo.cli.output import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["interpolate", "reconstruct", "sample"]
 
+_MOST = 1_000_000  # in one file: one zero too many should not fill the memory
+
 
 def sample(
     name: ModelName,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
+    n: Annotated[int, typer.Option("-n", min=1, max=_MOST, help="How many images.")] = 64,
     seed: Seed = None,
     labels: LabelText = None,
     output: Annotated[
@@ -66,12 +69,12 @@ def sample(
     else:
         facts = _provenance(model, seed=str(seed), labels=_list(classes))
         save_image(images, output, columns or default_columns(n, wanted), facts)
-    typer.echo(f"{output}: {n} images by {model.name}, seed {seed}")
+    typer.echo(f"{output}: {counted(n, 'image')} by {model.name}, seed {seed}")
 
 
 def interpolate(
     name: ModelName,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many walks.")] = 8,
+    n: Annotated[int, typer.Option("-n", min=1, max=_MOST, help="How many walks.")] = 8,
     frames: Annotated[int, typer.Option(min=2, help="Images in a walk, both ends counted.")] = 16,
     seed: Seed = None,
     labels: LabelText = None,
@@ -102,7 +105,7 @@ def interpolate(
         save_animation(walks, output, default_columns(n, wanted), provenance=facts)
     else:
         save_image(walks.flatten(0, 1), output, frames, facts)
-    typer.echo(f"{output}: {n} walks of {frames} images by {model.name}, seed {seed}")
+    typer.echo(f"{output}: {counted(n, 'walk')} of {frames} images by {model.name}, seed {seed}")
 
 
 def reconstruct(
@@ -118,7 +121,7 @@ def reconstruct(
         ),
     ] = None,
     labels: LabelText = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many images of the dataset.")] = 32,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many of the dataset.")] = 32,
     split: Annotated[str, typer.Option(metavar="test|train", help="Part of the dataset.")] = "test",
     data: DataFolder = None,
     output: Annotated[
@@ -162,7 +165,7 @@ def reconstruct(
     pairs = torch.stack([originals / 255, made], dim=1).flatten(0, 1)
     facts = _provenance(model, originals=origin)
     save_image(pairs, output, default_columns(len(pairs), (0, 1)), facts)
-    typer.echo(f"{output}: {len(rows)} images beside what {model.name} makes of them")
+    typer.echo(f"{output}: {counted(len(rows), 'image')} and what {model.name} makes of them")
 
 
 def _seed(seed: int | None) -> int:

@@ -29,18 +29,11 @@ _MODELS = {
     "available": "available",
 }
 _SPARE = ("objective", "classes", "license", "size_bytes", "image")
+_SPARE_OF_PARTS = ("version", "paper", "objective", "license", "distribution")
 _PARTS = {
     "architectures": ("name", "summary", "objective", "paper", "distribution", "version"),
     "objectives": ("name", "summary", "paper", "distribution", "version"),
     "datasets": ("name", "summary", "image", "classes", "license", "distribution", "version"),
-}
-
-_SETTINGS = {
-    "name": "setting",
-    "value": "value",
-    "default": "default",
-    "allowed": "allowed",
-    "description": "description",
 }
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -115,7 +108,8 @@ def _list_parts(kind: str, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, {key: key.replace("license", "licence") for key in _PARTS[kind]})
+        headers = {key: key.replace("license", "licence") for key in _PARTS[kind]}
+        print_table(rows, headers, [key for key in _SPARE_OF_PARTS if key in headers])
 
 
 def _part(known: Registry, kind: str, spec: Any) -> dict[str, Any]:
@@ -172,7 +166,8 @@ def _sections(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for kind in ("architecture", "objective"):
         title = f"{kind.capitalize()}: {facts[kind]}"
         if kind in facts["fields"]:
-            yield title, table(map(_setting, facts["fields"][kind]), _SETTINGS)
+            headers = {"setting": "setting", "value": "value", "meaning": "meaning"}
+            yield title, table(map(_setting, facts["fields"][kind]), headers)
         else:
             yield title, _yaml(config[kind]["config"])
     yield "Training recipe", _yaml(config["training"])
@@ -195,8 +190,9 @@ def _pairs(values: Mapping[str, Any]) -> Any:
 
 
 def _setting(field: Mapping[str, Any]) -> dict[str, str]:
-    values = {key: json.dumps(field[key]).strip('"') for key in ("value", "default")}
-    return {**field, **values}
+    value, default = (json.dumps(field[key]).strip('"') for key in ("value", "default"))
+    meaning = f"{field['description']} [{field['allowed']}; default {default}]"
+    return {"setting": field["name"], "value": value, "meaning": meaning.strip()}
 
 
 def _yaml(values: Mapping[str, Any]) -> str:

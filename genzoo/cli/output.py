@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from genzoo.errors import GenzooError
 
-__all__ = ["console", "print_error", "print_json", "print_table", "table"]
+__all__ = ["console", "counted", "print_error", "print_json", "print_table", "table"]
 
 _NUMBERS = frozenset({"classes", "parameters", "size_bytes"})
+_PROSE = frozenset({"brings", "detail", "meaning", "summary"})
+_NARROW = 30  # columns: less makes prose hard to read
 _ENDLESS = 100_000  # columns: a pipe has no edge at which to cut a line
 
 
@@ -46,6 +48,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 image" or "2 images"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def print_table(
     rows: Sequence[Mapping[str, Any]], headers: Mapping[str, str], spare: Sequence[str] = ()
 ) -> None:
@@ -57,7 +64,10 @@ def print_table(
         _print_lines(rows, headers)
         return
     out, shown, dropped = console(), dict(headers), 0
-    while dropped < len(spare) and out.measure(table(rows, shown)).maximum > out.width:
+    unbounded = out.options.update(max_width=_ENDLESS)
+    while dropped < len(spare) and (
+        out.measure(table(rows, shown), options=unbounded).minimum > out.width
+    ):
         del shown[spare[dropped]]
         dropped += 1
     out.print(table(rows, shown))
@@ -72,7 +82,13 @@ def table(rows: Iterable[Mapping[str, Any]], headers: Mapping[str, str]) -> Tabl
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for key, header in headers.items():
-        made.add_column(header, justify="right" if key in _NUMBERS else "left", overflow="fold")
+        made.add_column(
+            header,
+            justify="right" if key in _NUMBERS else "left",
+            overflow="fold",
+            no_wrap=key not in _PROSE and key != "value",
+            min_width=_NARROW if key in _PROSE else None,
+        )
     for row in rows:
         made.add_row(*(_cell(key, row[key]) for key in headers))
     return made

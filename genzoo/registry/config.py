@@ -138,9 +138,7 @@ class TrainingConfig(Config):
 class WeightsConfig(Config):
     """Where the trained weights are. `genzoo publish` writes this."""
 
-    uri: str = Field(
-        pattern=r"^((pkg|https)://[^/]+/.+|hf://[^/]+/[^/]+/.+|file://.+|[^:]+)$"
-    )
+    uri: str = Field(pattern=r"^((pkg|https)://[^/]+/.+|hf://[^/]+/[^/]+/.+|file://.+|[^:]+)$")
     """pkg://package/path, https://…, hf://owner/repo/path[@revision], or a path beside the YAML
     file."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")

@@ -17,10 +17,11 @@ import torch
 import yaml
 
 from genzoo._version import __version__
-from genzoo.building import complete
+from genzoo.building import build_networks, build_objective, check_roles, complete
 from genzoo.data.load import load_dataset
 from genzoo.errors import ConfigError, OutputError
 from genzoo.files import write_text
+from genzoo.loading import find_device
 from genzoo.model import Model
 from genzoo.registry.catalog import find
 from genzoo.registry.config import TrainedConfig, ZooConfig, apply_overrides, read_config
@@ -28,6 +29,7 @@ from genzoo.registry.discovery import registry
 from genzoo.registry.schema import validate
 from genzoo.registry.specs import resolve
 from genzoo.training.callbacks import Callback, MetricsFile, Previews, ProgressBar, TensorBoard
+from genzoo.training.optimization import check_phases
 from genzoo.training.trainer import Trainer
 
 __all__ = ["resolve_config", "train"]
@@ -77,6 +79,7 @@ def train(
     _check_folder(folder, config, resume)
     # Every device by name: without, torch warns where there are several.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        _check_parts(config, device)
         dataset = load_dataset(config, "train", Path(data) if data is not None else None)
         watching = [
             *([ProgressBar()] if progress else []),
@@ -113,6 +116,16 @@ def resolve_config(
     if path.suffix in (".yaml", ".yml"):
         return read_config(path, overrides)
     return read_config(find(str(config_or_name)).path, overrides)
+
+
+def _check_parts(config: ZooConfig, device: str | None) -> None:
+    """Raise what is wrong with networks, objective or device before any data is fetched."""
+    find_device(device)
+    with torch.device("meta"):  # takes no time, whatever the size
+        networks = build_networks(config)
+    objective = build_objective(config)
+    check_roles(config, networks, objective)
+    check_phases(config.training, objective.phases)
 
 
 def _check_folder(folder: Path, config: ZooConfig, resume: bool) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from genzoo.building import build_networks, build_objective, check_roles
+from genzoo.building import build_networks, build_objective
 from genzoo.data.batches import Batches
 from genzoo.data.fitting import ImageDataset
 from genzoo.errors import TrainingError
@@ -25,7 +25,6 @@ from genzoo.training.figures import Figures
 from genzoo.training.interrupt import Interrupted, StopRequest, stop_requests
 from genzoo.training.optimization import (
     build_optimizer,
-    check_phases,
     learning_rate_factor,
     set_learning_rate,
 )
@@ -37,7 +36,10 @@ _MAX_PROCESSES = 2**16
 
 
 class Trainer:
-    """Trains the networks of one zoo config. Step k depends on (seed, k) alone."""
+    """Trains the networks of one zoo config, which must go together with its objective.
+
+    Step k depends on (seed, k) alone.
+    """
 
     def __init__(
         self,
@@ -56,11 +58,8 @@ class Trainer:
 
         torch.manual_seed(settings.seed)
         self.objective = build_objective(config).to(self.engine.device)
-        networks = build_networks(config)
-        check_roles(config, networks, self.objective)
-        check_phases(settings, self.objective.phases)
         self.networks = self.engine.convert_batch_norm(
-            nn.ModuleDict(networks).to(self.engine.device).train()
+            nn.ModuleDict(build_networks(config)).to(self.engine.device).train()
         )
         self._trainable = {
             role: [p for p in network.parameters() if p.requires_grad]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -63,17 +64,19 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Install the toy plugin, as pip would."""
-    installed = tmp_path / "site" / "genzoo_toy-1.0.dist-info"
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Install the toy plugin, as pip would, and return the folder that it is in."""
+    site = tmp_path / "site"
+    installed = site / "genzoo_toy-1.0.dist-info"
     installed.mkdir(parents=True)
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: genzoo-toy\nVersion: 1.0\n")
     (installed / "entry_points.txt").write_text("[genzoo]\ntoy = toy_plugin\n")
-    for folder in (installed.parent, HERE):
-        monkeypatch.syspath_prepend(folder)
+    shutil.copy(HERE / "toy_plugin.py", site)
+    monkeypatch.syspath_prepend(site)
     registry.cache_clear()
     catalog.cache_clear()
-    yield
+    yield site
+    sys.modules.pop("toy_plugin", None)
     registry.cache_clear()
     catalog.cache_clear()
 
@@ -135,15 +138,25 @@ def state() -> State:
     return read_state
 
 
-def launch(*arguments: str | Path) -> str:
+Launch = Callable[..., str]
+
+
+def run_python(*arguments: str | Path, path: Path | None = None) -> str:
     """Run Python with these arguments, one thread a process, and return what it printed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
     command = [sys.executable, *map(str, arguments)]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.fixture(scope="session")
+def launch() -> Launch:
+    return run_python
 
 
 STOPPED_AT = 13
@@ -179,5 +192,5 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, s
         jobs[name] = {"at": STOPPED_AT, **job, "config": str(config), "output": output}
     listing = folder / "jobs.json"
     listing.write_text(json.dumps(jobs))
-    endings = json.loads(launch(HERE / "stopped_runs.py", listing))
+    endings = json.loads(run_python(HERE / "stopped_runs.py", listing))
     return {name: (folder / name, ending) for name, ending in endings.items()}

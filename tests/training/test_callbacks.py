@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from rich.console import Console
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 import genzoo
 from genzoo.errors import ConfigError, OutputError
@@ -207,9 +207,9 @@ def test_a_metrics_file_that_fails_later_is_an_output_error(
     tmp_path: Path, recipe: Recipe, train: Train
 ) -> None:
     class Replace(Callback):
-        def on_step(self, run: Run) -> None:
-            (run.folder / "metrics.jsonl").unlink(missing_ok=True)
-            (run.folder / "metrics.jsonl").mkdir(exist_ok=True)
+        def on_start(self, run: Run) -> None:
+            (run.folder / "metrics.jsonl").unlink()
+            (run.folder / "metrics.jsonl").mkdir()
 
     with pytest.raises(OutputError, match=r"cannot write .*metrics\.jsonl") as raised:
         train(recipe(), tmp_path, Replace())
@@ -271,8 +271,8 @@ def test_on_a_terminal_progress_is_a_bar(tmp_path: Path, recipe: Recipe, train: 
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=200)
     train(recipe(**SMALL), tmp_path, ProgressBar(console))
-    last = text.getvalue().splitlines()[-1]
-    for part in ("tiny-mlp-gan", "5/5", "generator/loss", "images/s"):
+    last = [line for line in text.getvalue().splitlines() if "5/5" in line][-1]
+    for part in ("tiny-mlp-gan", "generator/loss", "images/s"):
         assert part in last
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -98,7 +99,7 @@ def test_a_yaml_file_and_a_path_are_taken(tmp_path: Path, recipe: Recipe) -> Non
     file.write_text(yaml.safe_dump(recipe().recipe()))
     for config in (file, str(file)):
         output = tmp_path / type(config).__name__
-        settings = {"training.steps": 1, "objective.config.loss": "hinge"}
+        settings: dict[str, Any] = {"training.steps": 1, "objective.config.loss": "hinge"}
         model = genzoo.train(config, output, device="cpu", progress=False, **settings)
         assert model.config.objective.config["loss"] == "hinge"
 
@@ -142,11 +143,11 @@ def test_a_full_disk_is_an_output_error_and_the_checkpoint_before_it_stays(
         ({"architecture.config.depth": 3}, ConfigError, r"architecture\.config\.depth"),
         ({"objective.config.loss": "none"}, ConfigError, r"objective\.config\.loss"),
         ({"dataset.name": "nothing"}, UnknownNameError, "nothing"),
-        ({"image.height": 4096, "image.width": 4096}, UnsupportedError, "mlp-gan"),
+        ({"image.height": 256, "image.width": 256}, UnsupportedError, "mlp-gan"),
     ],
 )
 def test_a_wrong_setting_is_an_error_that_leaves_no_folder(
-    settings: dict[str, object],
+    settings: dict[str, Any],
     kind: type[Exception],
     message: str,
     tmp_path: Path,

@@ -1,0 +1,220 @@
+"""A person's mistakes: one clear message with what to do, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+from genzoo.weights import format as weights_format
+
+
+@pytest.mark.parametrize("command", ["sample", "interpolate", "reconstruct", "train"])
+def test_an_unknown_name(refused, command: str) -> None:
+    message = refused(command, "dcgan-minst")
+    assert "no model is called 'dcgan-minst'" in message
+    assert "Did you mean 'dcgan-mnist'" in message
+
+
+@pytest.mark.parametrize(
+    "name", ["no/such/folder", "missing.safetensors", "x" * 300, "missing.yaml"]
+)
+def test_a_path_that_is_not_there(refused, name: str) -> None:
+    assert name in refused("sample", name)
+
+
+def test_a_folder_that_is_no_run(refused, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no weights yet" in refused("sample", "empty")
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [("10", "label 10 is out of range"), ("0-12", "0 to 9"), ("seven", "'seven' is not a label")],
+)
+def test_labels_that_are_none(refused, runs: Path, labels: str, says: str) -> None:
+    assert says in refused("sample", runs / "tiny-gan", "--labels", labels)
+
+
+def test_labels_for_an_unconditional_model(refused, runs: Path) -> None:
+    assert "unconditional" in refused("sample", runs / "tiny-unconditional", "--labels", "1")
+
+
+@pytest.mark.parametrize("command", ["sample", "interpolate", "reconstruct"])
+@pytest.mark.parametrize("output", ["file.txt/out.png", "folder.png", "out.xyz"])
+def test_an_output_that_cannot_be_written(
+    refused, runs: Path, tmp_path: Path, command: str, output: str
+) -> None:
+    (tmp_path / "file.txt").touch()
+    (tmp_path / "folder.png").mkdir()
+    assert output in refused(command, runs / "tiny-vae", "-o", output)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a place that even root cannot write")
+@pytest.mark.parametrize("command", ["sample", "interpolate", "reconstruct"])
+def test_an_output_that_only_the_attempt_shows_cannot_be_written(
+    refused, runs: Path, command: str
+) -> None:
+    assert "/proc/out.png" in refused(command, runs / "tiny-vae", "-o", "/proc/out.png")
+
+
+def test_a_run_folder_that_cannot_be_written(refused, recipes: Path, tmp_path: Path) -> None:
+    (tmp_path / "file.txt").touch()
+    assert "file.txt" in refused("train", recipes / "tiny-gan.yaml", "-o", "file.txt/run")
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("training.stepz=3", ["training.stepz", "'steps'"]),
+        ("trainign.steps=3", ["trainign", "'training'"]),
+        ("training.steps=many", ["training.steps", "'many'", "integer"]),
+        ("training.steps=0", ["training.steps", "greater than or equal to 1"]),
+        ("training.steps", ["--set training.steps=100"]),
+        ("training.steps=[1", ["not valid YAML"]),
+        ("architecture.config.depth=3", ["architecture.config.depth", "unknown key"]),
+        ("architecture.config.latent_dim=0", ["architecture.config.latent_dim", "found 0"]),
+        ("architecture.name=dcgna", ["'dcgna'", "'dcgan'"]),
+        ("objective.name=variational", ["encoder"]),
+        ("dataset.name=digitz", ["'digitz'", "'digits'"]),
+        ("image.height=4000", ["cannot make 1x4000x8 images", "dcgan"]),
+        ("classes=7", ["10 classes"]),
+    ],
+)
+def test_a_setting_that_cannot_be(
+    refused, recipes: Path, tmp_path: Path, setting: str, says: list[str]
+) -> None:
+    message = refused("train", recipes / "tiny-gan.yaml", "--quiet", "--set", setting)
+    assert all(text in message for text in says), message
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"classes": "ten"}, ["classes", "'ten'"]),
+        ({"trainnig": {"steps": 2}}, ["trainnig", "'training'"]),
+        ({"image": [1, 8, 8]}, ["image"]),
+    ],
+)
+def test_a_yaml_file_with_a_mistake(
+    refused, recipes: Path, tmp_path: Path, change, says: list[str]
+) -> None:
+    data = yaml.safe_load((recipes / "tiny-gan.yaml").read_text()) | change
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(data))
+    message = refused("train", "mine.yaml")
+    assert all(text in message for text in ["mine.yaml", *says]), message
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 16
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def swap_for_a_pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"weights": [1.0, 2.0]}))
+
+
+def rewrite(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    _, header = weights_format.read(path)
+    tensors = load_file(path)
+    change(tensors)
+    weights_format.write(path, tensors, header)
+
+
+def drop_a_tensor(path: Path) -> None:
+    rewrite(path, lambda tensors: tensors.pop(min(tensors)))
+
+
+def add_a_tensor(path: Path) -> None:
+    rewrite(path, lambda tensors: tensors.update(more=torch.ones(2)))
+
+
+def misshape_a_tensor(path: Path) -> None:
+    rewrite(path, lambda tensors: tensors.update({min(tensors): torch.ones(1, 2, 3)}))
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (flip, "damaged"),
+        (truncate, "cut short"),
+        (swap_for_a_pickle, "pickles are never read"),
+        (drop_a_tensor, "missing"),
+        (add_a_tensor, "unexpected more"),
+        (misshape_a_tensor, "has shape [1, 2, 3]"),
+    ],
+)
+def test_weights_that_are_not_what_they_were(
+    refused, runs: Path, tmp_path: Path, harm: Callable[[Path], None], says: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    shutil.copy(runs / "tiny-gan" / "weights.safetensors", path)
+    harm(path)
+    message = refused("sample", path, "-o", "out.png")
+    assert str(path) in message
+    assert says in message
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cpu:x", "cuda:99"])
+def test_a_device_that_is_not_there(refused, runs: Path, device: str) -> None:
+    assert repr(device) in refused("sample", runs / "tiny-gan", "--device", device)
+
+
+def test_a_model_that_cannot_reconstruct(refused, runs: Path) -> None:
+    message = refused("reconstruct", runs / "tiny-gan")
+    assert "tiny-gan cannot reconstruct" in message
+    assert "variational" in message
+
+
+def test_a_file_to_reconstruct_without_its_label(refused, runs: Path, tmp_path: Path) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    assert "labels" in refused("reconstruct", runs / "tiny-vae", "a.png")
+
+
+def test_a_file_to_reconstruct_that_is_no_image(refused, runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("not a picture")
+    message = refused("reconstruct", runs / "tiny-vae", "a.png", "--labels", "1")
+    assert "a.png cannot be read as an image" in message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sample"],
+        ["sample", "tiny", "-n", "0"],
+        ["sample", "tiny", "-n", "many"],
+        ["sample", "tiny", "--seed", "-1"],
+        ["sample", "tiny", "--columns", "0"],
+        ["interpolate", "tiny", "--frames", "1"],
+        ["reconstruct", "tiny", "--labels", "1"],
+        ["reconstruct", "tiny", "--split", "validation"],
+        ["reconstruct", "tiny", "missing.png"],
+        ["publish", "missing"],
+        ["list", "--no-such-option"],
+    ],
+    ids=" ".join,
+)
+def test_usage_errors(cli, arguments: list[str]) -> None:
+    result = cli(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Usage: genzoo" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_seed_that_is_too_large(refused, runs: Path) -> None:
+    assert "seed" in refused("sample", runs / "tiny-gan", "--seed", 2**63)
