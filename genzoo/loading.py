@@ -125,7 +125,7 @@ def run_weights(folder: Path) -> Path:
 
 
 def _from_zoo(config: ZooConfig, path: Path) -> Model:
-    if problem := unavailable(config):
+    if problem := unavailable(config, path):
         what, fix = problem
         known = registry()
         installed = (

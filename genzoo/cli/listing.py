@@ -92,7 +92,9 @@ def _list_models(
         return
     print_table(rows, _MODELS, _SPARE)
     problems = [
-        (e.config.name, problem) for e in entries if (problem := catalog.unavailable(e.config))
+        (e.config.name, problem)
+        for e in entries
+        if (problem := catalog.unavailable(e.config, e.path))
     ]
     if problems:
         typer.echo()

@@ -26,6 +26,7 @@ __all__ = [
     "info",
     "list_architectures",
     "list_models",
+    "local_file",
     "lookup",
     "package_file",
     "part_config",
@@ -122,8 +123,23 @@ def package_file(uri: str) -> Path | None:
     return Path(next(iter(places))) / inner if places else None
 
 
-def unavailable(config: ZooConfig) -> tuple[str, str] | None:
-    """Return (what is missing, what to do) where a model cannot be loaded, None where it can."""
+def local_file(uri: str, beside: Path) -> Path | None:
+    """Return the file that weights are read from, None without its package or for a remote one.
+
+    `beside` is the YAML file that relative paths start from. The file may yet be missing.
+    """
+    if uri.startswith("pkg://"):
+        return package_file(uri)
+    if uri.startswith(("https://", "hf://")):
+        return None
+    return beside.parent / uri.removeprefix("file://")
+
+
+def unavailable(config: ZooConfig, path: Path) -> tuple[str, str] | None:
+    """Return (what is missing, what to do) where a model cannot be loaded, None where it can.
+
+    `path` is the YAML file. Remote weights count as there: the first load gets them.
+    """
     known = registry()
     missing = [
         f"{kind} {part.name!r}"
@@ -139,12 +155,11 @@ def unavailable(config: ZooConfig) -> tuple[str, str] | None:
         return f"{' and '.join(missing)} not installed", fix
     if config.weights is None:
         return "no trained weights yet", f"genzoo train {config.name}"
-    if config.weights.uri.startswith("pkg://"):
-        file = package_file(config.weights.uri)
-        if file is None or not file.is_file():
-            again = f"pip install --force-reinstall {packages}"
-            return "weights file missing", again if packages else "Install the plugin that has it."
-    return None
+    file = local_file(config.weights.uri, path)
+    if config.weights.uri.startswith(("https://", "hf://")) or (file and file.is_file()):
+        return None
+    again = f"pip install --force-reinstall {packages}"
+    return "weights file missing", again if packages else "Install the plugin that has it."
 
 
 def part_config(
@@ -162,7 +177,7 @@ def part_config(
 
 def describe(entry: Entry) -> dict[str, Any]:
     """Return one model's row of `genzoo list`, as plain values."""
-    config, problem = entry.config, unavailable(entry.config)
+    config, problem = entry.config, unavailable(entry.config, entry.path)
     return {
         "name": config.name,
         "architecture": config.architecture.name,
@@ -184,7 +199,7 @@ def info(name: str) -> dict[str, Any]:
     `fields` says of each of their settings what it is for and what is allowed.
     """
     entry = find(name)
-    config, known, problem = entry.config, registry(), unavailable(entry.config)
+    config, known, problem = entry.config, registry(), unavailable(entry.config, entry.path)
     values = config.model_dump(mode="json")
     fields = {}
     for kind, specs in (("architecture", known.architectures), ("objective", known.objectives)):

@@ -89,6 +89,10 @@ class Registry:
         """The callbacks, sorted by name."""
         return self._names("callbacks", Callback)
 
+    def _missing(self, requires: Iterable[str]) -> list[str]:
+        # To install again what is here already would not bring a name that is merely mistyped.
+        return [r for r in requires if r not in {p.distribution for p in self.plugins}]
+
     def owner(self, kind: str, name: str) -> Plugin:
         """Return the plugin that brings `name`."""
         plugin: Plugin = self._all(kind)[name][1]
@@ -105,15 +109,15 @@ class Registry:
 
     def architecture(self, name: str, requires: Iterable[str] = ()) -> Architecture:
         """Return the architecture of that name; `requires` is what to install to have it."""
-        return _get(self.architectures, "architecture", name, requires)
+        return _get(self.architectures, "architecture", name, self._missing(requires))
 
     def objective(self, name: str, requires: Iterable[str] = ()) -> Objective:
         """Return the objective of that name; `requires` is what to install to have it."""
-        return _get(self.objectives, "objective", name, requires)
+        return _get(self.objectives, "objective", name, self._missing(requires))
 
     def dataset(self, name: str, requires: Iterable[str] = ()) -> Dataset:
         """Return the dataset of that name; `requires` is what to install to have it."""
-        return _get(self.datasets, "dataset", name, requires)
+        return _get(self.datasets, "dataset", name, self._missing(requires))
 
 
 def _get(known: dict[str, T], kind: str, name: str, requires: Iterable[str]) -> T:

@@ -12,7 +12,7 @@ from genzoo.errors import ConfigError, TrainingError
 from genzoo.files import write_text
 from genzoo.loading import load
 from genzoo.registry import yamlfile
-from genzoo.registry.catalog import find, package_file
+from genzoo.registry.catalog import find, local_file
 from genzoo.registry.config import TrainedConfig, WeightsConfig, ZooConfig, read_config
 from genzoo.registry.schema import validate
 from genzoo.weights.format import file_sha256
@@ -87,17 +87,14 @@ def _trained(folder: Path, recipe: ZooConfig) -> TrainedConfig:
 
 
 def _home(uri: str, path: Path) -> Path:
-    if uri.startswith("pkg://"):
-        home = package_file(uri)
-        if home is None:
-            raise ConfigError(
-                f"the package of {uri} is not installed.",
-                hint="Install it, editable, and try again.",
-            )
+    home = local_file(uri, path)
+    if home is not None:
         return home
-    if "://" in uri:
+    if uri.startswith("pkg://"):
         raise ConfigError(
-            f"cannot write to {uri}.",
-            hint="Publish to a pkg:// place or a path beside the YAML file, and upload that.",
+            f"the package of {uri} is not installed.", hint="Install it, editable, and try again."
         )
-    return path.parent / uri
+    raise ConfigError(
+        f"cannot write to {uri}.",
+        hint="Publish to a pkg:// place or a path beside the YAML file, and upload that.",
+    )

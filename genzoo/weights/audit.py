@@ -26,10 +26,10 @@ def audit(entry: Entry) -> Finding:
     """Hash a model's weights file and compare; one missing from an installed package is damage."""
     config = entry.config
     if config.weights is None:
-        return Finding(config.name, "not trained", ": ".join(unavailable(config) or ()))
+        return Finding(config.name, "not trained", ": ".join(unavailable(config, entry.path) or ()))
     file = on_disk(config.weights, beside=entry.path)
     if file is None:
-        problem = unavailable(config)
+        problem = unavailable(config, entry.path)
         if problem is None:
             return Finding(config.name, "not downloaded", "the first load gets them")
         return Finding(config.name, "not installed", ": ".join(problem))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from genzoo.errors import WeightsError
 from genzoo.files import atomic_file
-from genzoo.registry.catalog import package_file
+from genzoo.registry.catalog import local_file
 from genzoo.registry.config import WeightsConfig
 from genzoo.weights.format import verify
 
@@ -67,12 +67,10 @@ def on_disk(weights: WeightsConfig, *, beside: Path) -> Path | None:
     A file that should be there, in an installed package or beside the YAML file, may yet be
     missing.
     """
-    if weights.uri.startswith("pkg://"):
-        return package_file(weights.uri)
     if weights.uri.startswith(("https://", "hf://")):
         cached = _cached(weights)
         return cached if cached.is_file() else None
-    return beside.parent / weights.uri.removeprefix("file://")
+    return local_file(weights.uri, beside)
 
 
 def _cached(weights: WeightsConfig) -> Path:

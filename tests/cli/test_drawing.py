@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -13,14 +14,16 @@ import genzoo
 from genzoo.data.load import load_dataset
 from genzoo.images import grid
 
-SIDE = 10  # of an 8x8 image and the lines around it, before the picture is enlarged
-
 
 def cells(path: Path) -> tuple[int, int]:
-    """Return how many images stand beside and below each other in a grid of 8x8 ones."""
-    width, height = Image.open(path).size
-    scale = max(s for s in range(1, 60) if width % s == 0 and height % s == 0)
-    return round((width / scale - 2) / SIDE), round((height / scale - 2) / SIDE)
+    """Return how many 8x8 images stand beside and below each other in a grid."""
+    with Image.open(path) as picture:
+        width, height = picture.size
+    for columns, rows in itertools.product(range(1, 12), repeat=2):
+        empty = grid(torch.zeros(columns * rows, 1, 8, 8), columns)
+        if empty.shape == (3, height, width):
+            return columns, rows
+    raise AssertionError(f"{path} is no grid of 8x8 images: {width}x{height}")
 
 
 def pixels(path: Path) -> Tensor:

@@ -159,12 +159,16 @@ def test_what_makes_a_model_available(
     installed: Any, zoo_data: dict[str, Any], tmp_path: Path
 ) -> None:
     def state(**changes: Any) -> tuple[str, str] | None:
-        return unavailable(zoo_config({**zoo_data, **changes}, source="here"))
+        here = tmp_path / "here.yaml"
+        return unavailable(zoo_config({**zoo_data, **changes}, source="here"), here)
 
     bring(installed, **{"weights/toy.safetensors": ""})
     assert state() == ("no trained weights yet", "genzoo train toy-digits")
     assert state(weights=weights("pkg://toy_zoo/weights/toy.safetensors")) is None
     assert state(weights=weights("https://example.org/toy.safetensors")) is None
+    assert state(weights=weights("beside.safetensors")) is not None
+    (tmp_path / "beside.safetensors").touch()
+    assert state(weights=weights("beside.safetensors")) is None
     missing = weights("pkg://toy_zoo/weights/other.safetensors")
     assert state(weights=missing, requires=["toy-zoo"]) == (
         "weights file missing",

@@ -63,20 +63,25 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Install the toy plugin, as pip would, and return the folder that it is in."""
-    site = tmp_path / "site"
+@pytest.fixture(scope="session")
+def toy_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that the toy plugin is installed in, as pip would."""
+    site = tmp_path_factory.mktemp("site")
     installed = site / "genzoo_toy-1.0.dist-info"
-    installed.mkdir(parents=True)
+    installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: genzoo-toy\nVersion: 1.0\n")
     (installed / "entry_points.txt").write_text("[genzoo]\ntoy = toy_plugin\n")
     shutil.copy(HERE / "toy_plugin.py", site)
-    monkeypatch.syspath_prepend(site)
+    return site
+
+
+@pytest.fixture
+def toy(toy_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put the toy plugin where plugins are looked for."""
+    monkeypatch.syspath_prepend(toy_site)
     registry.cache_clear()
     catalog.cache_clear()
-    yield site
-    sys.modules.pop("toy_plugin", None)
+    yield
     registry.cache_clear()
     catalog.cache_clear()
 

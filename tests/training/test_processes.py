@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,66 +19,89 @@ Recipe = Callable[..., ZooConfig]
 Train = Callable[..., genzoo.Model]
 State = Callable[[Path], dict[str, Tensor]]
 
-
-@pytest.fixture
-def jobs(recipe: Recipe) -> dict[str, tuple[ZooConfig, bool]]:
-    """Return configs by name, and whether to write for TensorBoard."""
-    alone = {"process": 1}
-    return {
-        "shared": (recipe(), True),
-        "variational": (recipe("vae", training__steps=5), False),
-        "odd": (recipe(training__batch_size=7), False),
-        "interrupted": (recipe("toy", objective__config={"interrupt_at": 7, **alone}), False),
-        "not-finite": (recipe("toy", objective__config={"nan_at": 13, **alone}), False),
-    }
+JOBS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "adversarial": ("mlp-gan", {}),
+    "variational": ("vae", {"training__steps": 5}),
+    "clipped": ("mlp-gan", {"training__steps": 5, "training__clip_norm": 0.01}),
+    "odd": ("mlp-gan", {"training__batch_size": 7}),
+    "interrupted": ("toy", {"objective__config": {"interrupt_at": 7, "process": 1}}),
+    "not-finite": ("toy", {"objective__config": {"nan_at": 13, "process": 1}}),
+}
 
 
-def test_two_processes(
-    jobs: dict[str, tuple[ZooConfig, bool]],
-    toy: Path,
-    tmp_path: Path,
+@pytest.fixture(scope="module")
+def folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    toy_site: Path,
     launch: Callable[..., str],
     recipe: Recipe,
-    train: Train,
-    state: State,
-) -> None:
-    # One test, because to start the processes is most of the work.
+) -> Path:
+    """Run all JOBS in the same two processes, and return the folder of their runs."""
+    folder = tmp_path_factory.mktemp("processes")
     listing = {}
-    for name, (config, tensorboard) in jobs.items():
-        file = tmp_path / f"{name}.yaml"
-        file.write_text(yaml.safe_dump(config.recipe()))
-        listing[name] = (str(file), tensorboard)
-    (tmp_path / "jobs.json").write_text(json.dumps(listing))
+    for name, (architecture, settings) in JOBS.items():
+        file = folder / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(recipe(architecture, **settings).recipe()))
+        listing[name] = (str(file), name == "adversarial")
+    (folder / "jobs.json").write_text(json.dumps(listing))
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     script = Path(__file__).parent / "two_processes.py"
-    launch(*torchrun, script, tmp_path / "jobs.json", tmp_path, path=toy)
-    main, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    launch(*torchrun, script, folder / "jobs.json", folder, path=toy_site)
+    return folder
 
-    for name in ("shared", "variational"):
-        assert (main[name][0], other[name][0]) == ("finished", "finished")
-        train(jobs[name][0], tmp_path / f"{name}-alone")
-        two, one = state(tmp_path / name), state(tmp_path / f"{name}-alone")
-        assert two.keys() == one.keys()
-        for key, tensor in one.items():
-            torch.testing.assert_close(two[key], tensor, rtol=1e-5, atol=1e-5, msg=f"{name} {key}")
-    record = json.loads((tmp_path / "shared" / "trained.json").read_text())
+
+def endings(folder: Path, name: str) -> list[tuple[str, int]]:
+    """Return how each process ended, and the steps that its callback heard of."""
+    return [json.loads((folder / f"{rank}.json").read_text())[name] for rank in (0, 1)]
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("name", ["adversarial", "variational", "clipped"])
+def test_two_processes_train_what_one_would(
+    name: str, folder: Path, tmp_path: Path, recipe: Recipe, train: Train, state: State
+) -> None:
+    assert [ending for ending, _ in endings(folder, name)] == ["finished", "finished"]
+    architecture, settings = JOBS[name]
+    train(recipe(architecture, **settings), tmp_path)
+    two, one = state(folder / name), state(tmp_path)
+    assert two.keys() == one.keys()
+    for key, tensor in one.items():
+        torch.testing.assert_close(two[key], tensor, rtol=1e-5, atol=1e-5)
+    for ours, theirs in zip(lines(folder / name), lines(tmp_path), strict=True):
+        losses = {k: v for k, v in theirs.items() if k == "step" or k.endswith("loss")}
+        assert {k: ours[k] for k in losses} == pytest.approx(losses, rel=1e-4)
+
+
+def test_the_main_process_alone_writes_and_hears(folder: Path) -> None:
+    assert [steps for _, steps in endings(folder, "adversarial")] == [20, 0]
+    run = folder / "adversarial"
+    assert len(list((run / "tensorboard").iterdir())) == 1
+    assert [line["step"] for line in lines(run)] == [4, 8, 12, 16, 20]
+    record = json.loads((run / "trained.json").read_text())
     assert (record["processes"], record["images"]) == (2, 20 * 8)
 
-    # The main process alone hears of steps, and writes.
-    assert (main["shared"][1], other["shared"][1]) == (20, 0)
-    assert len(list((tmp_path / "shared" / "tensorboard").iterdir())) == 1
-    lines = (tmp_path / "shared" / "metrics.jsonl").read_text().splitlines()
-    alone = (tmp_path / "shared-alone" / "metrics.jsonl").read_text().splitlines()
-    for ours, theirs in zip(map(json.loads, lines), map(json.loads, alone), strict=True):
-        assert ours["step"] == theirs["step"]
-        assert ours["generator/loss"] == pytest.approx(theirs["generator/loss"], rel=1e-4)
 
-    # Whatever one process meets, both stop at the same step.
-    for endings in (main, other):
-        assert endings["odd"][0].startswith("ConfigError: training.batch_size 7 ")
-        assert endings["interrupted"][0].startswith("Interrupted: stopped after step 7;")
-        assert "phase 'generator' at step 13 is not finite" in endings["not-finite"][0]
-    names = {name: sorted(p.name for p in tmp_path.glob(f"{name}/checkpoints/*")) for name in jobs}
-    assert names["interrupted"] == ["step-00000007"]
-    assert names["not-finite"] == ["step-00000010"]
-    assert not (tmp_path / "odd").exists()
+def test_a_batch_that_cannot_be_shared_is_refused(folder: Path) -> None:
+    for ending, _ in endings(folder, "odd"):
+        assert ending.startswith("ConfigError: training.batch_size 7 cannot be shared")
+        assert "multiple of 2" in ending
+    assert not (folder / "odd").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "step"),
+    [
+        ("interrupted", "Interrupted: stopped after step 7;", 7),
+        ("not-finite", "TrainingError: the loss of the phase 'generator' at step 13", 10),
+    ],
+)
+def test_what_one_process_meets_stops_both(
+    name: str, message: str, step: int, folder: Path
+) -> None:
+    for ending, _ in endings(folder, name):
+        assert ending.startswith(message)
+    saved = [path.name for path in folder.glob(f"{name}/checkpoints/*")]
+    assert saved == [f"step-{step:08d}"]

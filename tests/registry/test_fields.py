@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from genzoo.registry.fields import describe_fields
+from genzoo.registry.schema import Config
+
+
+class Inner(Config):
+    weight: float = Field(0.0, ge=0, lt=1)
+    """A weight,
+    in two lines."""
+
+
+class Outer(Config):
+    width: int = Field(16, ge=8, le=64, multiple_of=8)
+    rate: float = Field(0.1, gt=0)
+    kind: Literal["wide", "deep"] = "wide"
+    only: Literal["this"] = "this"
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = (4, 2)
+    limit: int | None = Field(None, ge=1)
+    fast: bool = False
+    required: str
+    """No default."""
+    inner: Inner = Inner()
+
+
+@pytest.fixture
+def rows() -> dict[str, dict[str, object]]:
+    config = Outer(required="yes", width=24, inner=Inner(weight=0.5))
+    return {str(row["name"]): row for row in describe_fields(config)}
+
+
+def test_fields_stand_in_order_with_nested_ones_dotted(rows) -> None:
+    assert list(rows) == [
+        *("width", "rate", "kind", "only", "widths", "limit", "fast", "required"),
+        "inner.weight",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("width", "integer, >= 8, <= 64, a multiple of 8"),
+        ("rate", "number, > 0"),
+        ("kind", "wide | deep"),
+        ("only", "this"),
+        ("widths", "list of integer, >= 1"),
+        ("limit", "integer, >= 1 or null"),
+        ("fast", "boolean"),
+        ("required", "string"),
+        ("inner.weight", "number, >= 0, < 1"),
+    ],
+)
+def test_what_is_allowed(rows, name: str, allowed: str) -> None:
+    assert rows[name]["allowed"] == allowed
+
+
+def test_value_default_and_description(rows) -> None:
+    assert (rows["width"]["value"], rows["width"]["default"]) == (24, 16)
+    assert (rows["inner.weight"]["value"], rows["inner.weight"]["default"]) == (0.5, 0.0)
+    assert (rows["widths"]["value"], rows["widths"]["default"]) == ([4, 2], [4, 2])
+    assert (rows["required"]["value"], rows["required"]["default"]) == ("yes", None)
+    assert rows["inner.weight"]["description"] == "A weight, in two lines."
+    assert rows["required"]["description"] == "No default."
+    assert rows["fast"]["description"] == ""
