@@ -7,17 +7,15 @@ python docs/generate.py --check    exit with 1 and name what is stale
 from __future__ import annotations
 
 import argparse
+import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
-
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from genzoo.registry.catalog import catalog
-from genzoo.registry.config import ZooConfig
+from genzoo.registry.config import AdamConfig, AdamWConfig, RMSpropConfig, SGDConfig, ZooConfig
 from genzoo.registry.discovery import registry
+from genzoo.registry.fields import field_rows
+from genzoo.registry.schema import Config
 from genzoo.registry.specs import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,7 +44,10 @@ def model_table() -> str:
 def reference() -> str:
     """Return the reference of all keys of a zoo config, and of the configs that plugins bring."""
     known = registry()
-    parts = ["### The file", *_fields(ZooConfig)]
+    parts = ["### The file", _fields(ZooConfig)]
+    for optimizer in (AdamConfig, AdamWConfig, RMSpropConfig, SGDConfig):
+        name = optimizer.model_fields["name"].default
+        parts += [f"### Optimizer `{name}`", str(optimizer.__doc__), _fields(optimizer)]
     for title, specs in (
         ("Architecture", known.architectures),
         ("Objective", known.objectives),
@@ -54,91 +55,25 @@ def reference() -> str:
     ):
         for name, spec in specs.items():
             summary = spec.summary[0].upper() + spec.summary[1:].rstrip(".")
-            parts += [f"### {title} `{name}`", f"{summary}."]
-            parts += _fields(resolve(spec.config))
+            parts += [f"### {title} `{name}`", f"{summary}.", _fields(resolve(spec.config))]
     return "\n\n".join(parts)
 
 
-def _fields(model: type[BaseModel], prefix: str = "") -> list[str]:
-    rows = list(_rows(model, prefix))
-    if not rows:
-        return ["No settings."]
-    return ["\n".join(["| key | value | default | meaning |", "|---|---|---|---|", *rows])]
-
-
-def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        path, inner = f"{prefix}{name}", _models(field.annotation)
-        if len(inner) == 1 and get_origin(field.annotation) is not dict:
-            optional = " Optional." if type(None) in get_args(field.annotation) else ""
-            yield f"| `{path}` | | | {_text(field, inner[0])}{optional} |"
-            yield from _rows(inner[0], f"{path}.")
-            continue
-        yield f"| `{path}` | {_type(field)} | {_default(field)} | {_text(field)} |"
-        if get_origin(field.annotation) is not dict:
-            for choice in inner:
-                tag = choice.model_fields["name"].default
-                options = ", ".join(
-                    f"`{n}` ({_default(f)})" for n, f in choice.model_fields.items() if n != "name"
-                )
-                yield f"| `{path}: {tag}` | | | {_text(None, choice)} {options} |"
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in get_args(annotation) for model in _models(inner)]
-
-
-def _type(field: FieldInfo) -> str:
-    bounds = [
-        f"{sign} {getattr(limit, attribute)}"
-        for limit in field.metadata
-        for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
-        if getattr(limit, attribute, None) is not None
+def _fields(model: type[Config]) -> str:
+    lines = [
+        f"| `{row['name']}` | {row['allowed'].replace(' | ', ', ')} "
+        f"| {'required' if row['required'] else _code(row['default'])} "
+        f"| {row['description']} |"
+        for row in field_rows(model)
+        if row["allowed"] != row["default"]  # the name that says which optimizer it is
     ]
-    return ", ".join([_name(field.annotation), *bounds])
+    if not lines:
+        return "No settings."
+    return "\n".join(["| key | allowed | default | meaning |", "|---|---|---|---|", *lines])
 
 
-def _name(annotation: Any) -> str:
-    origin, inner = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _name(inner[0])
-    if origin is Literal:
-        return " or ".join(f"`{value}`" for value in inner)
-    if origin is tuple:
-        return f"list of {_name(inner[0])}"
-    if origin is dict:
-        return "map"
-    if len(inner) > 1 and (origin is Union or type(None) in inner):
-        return " or ".join(_name(a) for a in inner)
-    if annotation is type(None):
-        return "null"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"`{annotation.model_fields['name'].default}`"
-    names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
-    return names.get(annotation, "map")
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    value = field.get_default(call_default_factory=True)
-    if isinstance(value, BaseModel):
-        value = value.model_dump()["name"]
-    if value is None:
-        return "null"
-    if value == "":
-        return "empty"
-    if isinstance(value, tuple):
-        value = list(value)
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-def _text(field: FieldInfo | None, model: type[BaseModel] | None = None) -> str:
-    own = field.description if field else None
-    text = own or (model.__doc__ if model else None) or ""
-    return " ".join(text.split()).replace("|", "\\|")
+def _code(value: object) -> str:
+    return f"`{json.dumps(value)}`"
 
 
 def documents() -> dict[Path, str]:

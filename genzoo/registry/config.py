@@ -36,14 +36,18 @@ class ImageConfig(Config):
     channels: Literal[1, 3]
     """1 is greyscale, 3 is RGB."""
     height: int = Field(ge=1, le=4096)
+    """Pixels."""
     width: int = Field(ge=1, le=4096)
+    """Pixels."""
 
 
 class PartConfig(Config):
     """Something that a plugin brings, by name, and the config that it takes."""
 
     name: str = Field(pattern=_NAME)
+    """Its name, as `genzoo list --architectures`, `--objectives` or `--datasets` shows it."""
     config: dict[str, Any] = Field(default_factory=dict)
+    """Its settings; see below for what it takes."""
 
 
 class AdamConfig(Config):
@@ -51,9 +55,13 @@ class AdamConfig(Config):
 
     name: Literal["adam"] = "adam"
     lr: float = Field(default=2e-4, gt=0)
+    """Learning rate."""
     betas: tuple[_Beta, _Beta] = (0.9, 0.999)
+    """Decay of the averages of the gradient and of its square."""
     eps: float = Field(default=1e-8, gt=0)
+    """Added to the denominator."""
     weight_decay: _NotNegative = 0.0
+    """L2 penalty on the weights, added to the gradient."""
 
 
 class AdamWConfig(Config):
@@ -61,9 +69,13 @@ class AdamWConfig(Config):
 
     name: Literal["adamw"] = "adamw"
     lr: float = Field(default=2e-4, gt=0)
+    """Learning rate."""
     betas: tuple[_Beta, _Beta] = (0.9, 0.999)
+    """Decay of the averages of the gradient and of its square."""
     eps: float = Field(default=1e-8, gt=0)
+    """Added to the denominator."""
     weight_decay: _NotNegative = 0.01
+    """Decay of the weights, apart from the gradient."""
 
 
 class RMSpropConfig(Config):
@@ -71,10 +83,15 @@ class RMSpropConfig(Config):
 
     name: Literal["rmsprop"] = "rmsprop"
     lr: float = Field(default=1e-4, gt=0)
+    """Learning rate."""
     alpha: _Beta = 0.99
+    """Decay of the average of the squared gradient."""
     eps: float = Field(default=1e-8, gt=0)
+    """Added to the denominator."""
     momentum: _Beta = 0.0
+    """Share of the last update in the next."""
     weight_decay: _NotNegative = 0.0
+    """L2 penalty on the weights, added to the gradient."""
 
 
 class SGDConfig(Config):
@@ -82,9 +99,13 @@ class SGDConfig(Config):
 
     name: Literal["sgd"] = "sgd"
     lr: float = Field(default=1e-2, gt=0)
+    """Learning rate."""
     momentum: _Beta = 0.0
+    """Share of the last update in the next."""
     nesterov: bool = False
+    """Nesterov's momentum, which needs a momentum above 0."""
     weight_decay: _NotNegative = 0.0
+    """L2 penalty on the weights, added to the gradient."""
 
 
 OptimizerConfig = Annotated[
@@ -96,6 +117,7 @@ class ScheduleConfig(Config):
     """The learning rate over training, as a factor on each optimizer's `lr`."""
 
     name: Literal["constant", "cosine"] = "constant"
+    """`cosine` falls along half a cosine to `final` at the last step."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps of the linear rise from 0 at the start."""
     final: float = Field(default=0.0, ge=0, le=1)
@@ -106,6 +128,7 @@ class EMAConfig(Config):
     """The exponential moving average of the weights that sample."""
 
     decay: float = Field(default=0.999, ge=0, lt=1)
+    """Share of the average that stays at each step."""
     rampup: bool = True
     """Start with min(decay, (1 + t) / (10 + t)) after t updates: the first weights fade soon."""
 
@@ -114,10 +137,13 @@ class TrainingConfig(Config):
     """How networks are trained."""
 
     steps: int = Field(ge=1)
+    """Global batches to train on."""
     batch_size: int = Field(default=64, ge=1)
     """Images in one global batch, over all processes together."""
     seed: int = Field(default=0, ge=0, lt=2**63)
+    """Decides the first weights, the order of the images, and all noise."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 runs forwards in bfloat16 by autocast; weights, losses and penalties stay fp32."""
     optimizer: OptimizerConfig = AdamConfig()
     """The optimizer of every phase that `optimizers` does not name."""
     optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict)
@@ -126,9 +152,13 @@ class TrainingConfig(Config):
     clip_norm: float | None = Field(default=None, gt=0)
     """The largest norm of each phase's gradient."""
     ema: EMAConfig | None = EMAConfig()
+    """The moving average of the weights that sample; null samples from the last weights."""
     log_every: int = Field(default=50, ge=1)
+    """Steps between two lines of figures."""
     preview_every: int = Field(default=500, ge=1)
+    """Steps between two preview grids."""
     checkpoint_every: int = Field(default=1000, ge=1)
+    """Steps between two checkpoints."""
     keep: int = Field(default=2, ge=1)
     """How many of the newest checkpoints stay."""
     workers: int = Field(default=0, ge=0)
@@ -142,6 +172,7 @@ class WeightsConfig(Config):
     """pkg://package/path, https://…, hf://owner/repo/path[@revision], or a path beside the YAML
     file."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of the whole file; checked on every load."""
     size: int = Field(ge=1)
     """Bytes."""
     parameters: int = Field(ge=0)
@@ -152,26 +183,38 @@ class TrainedConfig(Config):
     """How the weights came to be. `genzoo publish` writes this."""
 
     steps: int
+    """Steps done."""
     images: int
     """Images seen, repeats counted."""
     seconds: float
+    """Wall-clock time, over all sessions."""
     machine: str
+    """What it ran on."""
     processes: int
+    """How many processes trained together."""
     date: str
+    """The day it ended."""
     genzoo: str
+    """The version of genzoo."""
     torch: str
+    """The version of PyTorch."""
 
 
 class CardConfig(Config):
     """What a person must know before using a model."""
 
     summary: str
+    """One sentence."""
     licence: str
     """The licence of the weights (SPDX)."""
     dataset_licence: str
+    """The licence of the images that it was trained on."""
     paper: str = ""
+    """The paper of the architecture, as in arXiv:1406.2661."""
     intended_use: str
+    """What it is for, and what not."""
     limitations: str = ""
+    """What it does badly."""
     metrics: dict[str, float] = Field(default_factory=dict)
     """Measured figures; never typed by hand."""
 
@@ -180,6 +223,7 @@ class ZooConfig(Config):
     """One model, wholly: what it draws, how it is built, trained, found and described."""
 
     name: str = Field(pattern=_NAME)
+    """Lower-case letters, digits and single hyphens."""
     requires: tuple[str, ...] = ()
     """The distributions that bring its parts, as `pip install` takes them."""
     aliases: tuple[str, ...] = ()

@@ -1,48 +1,78 @@
-"""A config's fields in words, for `genzoo info`: the value, the default, what is allowed, why."""
+"""A config's fields in words: the value, the default, what is allowed, why."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 from genzoo.registry.schema import Config
 
-__all__ = ["describe_fields"]
+__all__ = ["describe_fields", "field_rows"]
+
+_Schema = Mapping[str, Any]
 
 
 def describe_fields(config: Config) -> list[dict[str, Any]]:
     """Return a row for every field: name (dotted), value, default, allowed, description."""
-    schema = type(config).model_json_schema()
-    return list(_rows(schema, schema.get("$defs", {}), config.model_dump(mode="json"), ""))
+    values = config.model_dump(mode="json")
+
+    def value(name: str) -> Any:
+        return reduce(lambda inner, key: inner and inner.get(key), name.split("."), values)
+
+    return [
+        {"name": row["name"], "value": value(row["name"]), **row}
+        for row in field_rows(type(config))
+    ]
 
 
-def _rows(
-    schema: Mapping[str, Any], definitions: Mapping[str, Any], values: Mapping[str, Any], at: str
-) -> Iterator[dict[str, Any]]:
+def field_rows(model: type[Config]) -> Iterator[dict[str, Any]]:
+    """Yield a row for every field, those of maps in it too: name, default, allowed, description.
+
+    A field that must be given has no default, and `required` is true.
+    """
+    schema = model.model_json_schema()
+    return _rows(schema, schema.get("$defs", {}), "")
+
+
+def _rows(schema: _Schema, definitions: _Schema, at: str) -> Iterator[dict[str, Any]]:
     for name, field in schema.get("properties", {}).items():
-        inner = definitions.get(field.get("$ref", "").rpartition("/")[2], {})
-        if "properties" in inner:
-            yield from _rows(inner, definitions, values[name], f"{at}{name}.")
-        else:
+        choices = field.get("anyOf", [field])
+        maps = [inner for choice in choices if "properties" in (inner := _at(choice, definitions))]
+        if not maps or len(choices) > 1:
+            allowed = "map or null" if maps else _allowed({**_at(field, definitions), **field})
+            required = name in schema.get("required", ())
             yield {
                 "name": f"{at}{name}",
-                "value": values[name],
-                "default": field.get("default"),
-                "allowed": _allowed({**inner, **field}),
+                # The schema does not state what a factory makes; here, factories make empty maps.
+                "default": field.get("default", None if required else {}),
+                "allowed": allowed,
                 "description": " ".join(field.get("description", "").split()),
+                "required": required,
             }
+        for inner in maps:
+            yield from _rows(inner, definitions, f"{at}{name}.")
 
 
-def _allowed(field: Mapping[str, Any]) -> str:
+def _at(field: _Schema, definitions: _Schema) -> _Schema:
+    found: _Schema = definitions.get(field.get("$ref", "").rpartition("/")[2], {})
+    return found
+
+
+def _allowed(field: _Schema) -> str:
     """Return JSON schema's constraints on a field as a phrase."""
     if "anyOf" in field:
         return " or ".join(_allowed(choice) for choice in field["anyOf"])
+    if "discriminator" in field:
+        return " | ".join(field["discriminator"]["mapping"])
     if "enum" in field:
         return " | ".join(json.dumps(choice).strip('"') for choice in field["enum"])
     if "const" in field:
         return json.dumps(field["const"]).strip('"')
     kind = str(field.get("type", "any"))
+    if "prefixItems" in field:
+        return f"list of {len(field['prefixItems'])} {_allowed(field['prefixItems'][0])}"
     if kind == "array":
         return f"list of {_allowed(field.get('items', {}))}"
     bounds = [
