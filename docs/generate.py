@@ -12,11 +12,12 @@ import re
 from pathlib import Path
 
 from genzoo.registry.catalog import catalog
-from genzoo.registry.config import AdamConfig, AdamWConfig, RMSpropConfig, SGDConfig, ZooConfig
+from genzoo.registry.config import ZooConfig
 from genzoo.registry.discovery import registry
 from genzoo.registry.fields import field_rows
 from genzoo.registry.schema import Config
 from genzoo.registry.specs import resolve
+from genzoo.registry.training_config import AdamConfig, AdamWConfig, RMSpropConfig, SGDConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -143,7 +143,6 @@ def reconstruct(
     check_output(output, ".png")
     import torch
 
-    from genzoo.data.load import load_dataset, load_files
     from genzoo.images import save_image
     from genzoo.loading import load
     from genzoo.objectives.base import CanReconstruct
@@ -151,21 +150,31 @@ def reconstruct(
     model = load(name, device)
     model.require(CanReconstruct, "reconstruct")
     output = output or Path(f"{model.name}-reconstruction.png")
-    if images:
-        source: ImageDataset = load_files(images, model.image)
-        origin = ", ".join(path.name for path in images)
-    else:
-        source = load_dataset(model.config, "train" if split == "train" else "test", data)
-        origin = f"{model.config.dataset.name}, {split}"
-    rows = [source[index] for index in range(len(source) if images else min(n, len(source)))]
-    originals = torch.stack([pixels for pixels, _ in rows])
-    if wanted is None and model.classes is not None:
-        wanted = [label for _, label in rows if label is not None] or None
-    made = model.reconstruct(originals, wanted, batch_size).cpu()
+    originals, own, origin = _originals(model, images, n, split, data)
+    made = model.reconstruct(originals, wanted or own, batch_size).cpu()
     pairs = torch.stack([originals / 255, made], dim=1).flatten(0, 1)
     facts = _provenance(model, originals=origin)
     save_image(pairs, output, default_columns(len(pairs), (0, 1)), facts)
-    typer.echo(f"{output}: {counted(len(rows), 'image')} and what {model.name} makes of them")
+    typer.echo(f"{output}: {counted(len(made), 'image')} and what {model.name} makes of them")
+
+
+def _originals(
+    model: Model, files: list[Path] | None, n: int, split: str, data: Path | None
+) -> tuple[Tensor, list[int] | None, str]:
+    """Return uint8 images (N, C, H, W), their labels if they have any, and where they are from."""
+    import torch
+
+    from genzoo.data.load import load_dataset, load_files
+
+    if files:
+        source: ImageDataset = load_files(files, model.image)
+        n, origin = len(files), ", ".join(path.name for path in files)
+    else:
+        source = load_dataset(model.config, "train" if split == "train" else "test", data)
+        n, origin = min(n, len(source)), f"{model.config.dataset.name}, {split}"
+    rows = [source[index] for index in range(n)]
+    labels = [label for _, label in rows if label is not None]
+    return torch.stack([pixels for pixels, _ in rows]), labels or None, origin
 
 
 def _seed(seed: int | None) -> int:

@@ -58,6 +58,7 @@ def train(
 
     config = resolve_config(name, overrides)
     folder = output or Path("runs") / config.name
+    flags = [f for f, on in (("--tensorboard", tensorboard), ("--quiet", quiet)) if on]
     try:
         run(
             config,
@@ -69,12 +70,11 @@ def train(
             tensorboard=tensorboard,
         )
     except Interrupted as stop:
-        again = ["genzoo", "train", name, *(f"--set={item}" for item in settings or ())]
-        again += [f"--output={folder}", *([f"--data={data}"] if data else [])]
-        again += [f"--device={device}"] if device else []
-        again += [f for f, on in (("--tensorboard", tensorboard), ("--quiet", quiet)) if on]
+        values: list[tuple[str, object]] = [("set", item) for item in settings or ()]
+        values += [("output", folder), ("data", data), ("device", device)]
+        options = [f"--{key}={value}" for key, value in values if value is not None]
         typer.echo(f"Stopped after step {stop.step}; nothing is lost. Go on with:", err=True)
-        typer.echo(shlex.join([*again, "--resume"]), err=True)
+        typer.echo(shlex.join(["genzoo", "train", name, *options, *flags, "--resume"]), err=True)
         raise typer.Exit(128 + stop.number) from None
     where = shlex.quote(str(folder))
     typer.echo(f"{config.name} is trained. The run is in {folder}; draw from it with:")

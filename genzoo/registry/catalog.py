@@ -158,8 +158,9 @@ def unavailable(config: ZooConfig, path: Path) -> tuple[str, str] | None:
     file = local_file(config.weights.uri, path)
     if config.weights.uri.startswith(("https://", "hf://")) or (file and file.is_file()):
         return None
-    again = f"pip install --force-reinstall {packages}"
-    return "weights file missing", again if packages else "Install the plugin that has it."
+    if packages:
+        return "weights file missing", f"pip install --force-reinstall {packages}"
+    return "weights file missing", f"Put it at {file}." if file else "Install what has it."
 
 
 def part_config(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import reduce
 from typing import Any
 
 from genzoo.registry.schema import Config
@@ -17,14 +16,16 @@ _Schema = Mapping[str, Any]
 def describe_fields(config: Config) -> list[dict[str, Any]]:
     """Return a row for every field: name (dotted), value, default, allowed, description."""
     values = config.model_dump(mode="json")
-
-    def value(name: str) -> Any:
-        return reduce(lambda inner, key: inner and inner.get(key), name.split("."), values)
-
     return [
-        {"name": row["name"], "value": value(row["name"]), **row}
+        {"name": row["name"], "value": _value(values, row["name"].split(".")), **row}
         for row in field_rows(type(config))
     ]
+
+
+def _value(values: Any, path: list[str]) -> Any:
+    for key in path:
+        values = values and values[key]  # a map that may be null leads no further
+    return values
 
 
 def field_rows(model: type[Config]) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from genzoo.registry.config import EMAConfig
+from genzoo.registry.training_config import EMAConfig
 
 __all__ = ["averaged", "decay_at"]
 

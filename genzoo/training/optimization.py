@@ -10,7 +10,7 @@ from torch import nn
 
 from genzoo.errors import ConfigError
 from genzoo.objectives.base import Phase
-from genzoo.registry.config import ScheduleConfig, TrainingConfig
+from genzoo.registry.training_config import ScheduleConfig, TrainingConfig
 
 __all__ = ["build_optimizer", "check_phases", "learning_rate_factor", "set_learning_rate"]
 

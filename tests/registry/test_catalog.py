@@ -166,18 +166,17 @@ def test_what_makes_a_model_available(
     assert state() == ("no trained weights yet", "genzoo train toy-digits")
     assert state(weights=weights("pkg://toy_zoo/weights/toy.safetensors")) is None
     assert state(weights=weights("https://example.org/toy.safetensors")) is None
-    assert state(weights=weights("beside.safetensors")) is not None
-    (tmp_path / "beside.safetensors").touch()
-    assert state(weights=weights("beside.safetensors")) is None
+    beside = tmp_path / "beside.safetensors"
+    assert state(weights=weights(beside.name)) == ("weights file missing", f"Put it at {beside}.")
+    beside.touch()
+    assert state(weights=weights(beside.name)) is None
     missing = weights("pkg://toy_zoo/weights/other.safetensors")
     assert state(weights=missing, requires=["toy-zoo"]) == (
         "weights file missing",
         "pip install --force-reinstall toy-zoo",
     )
-    problem = state(weights=weights("pkg://no_such_package/toy.safetensors"))
-    assert problem is not None
-    assert problem[0] == "weights file missing"
-    assert "reinstall" not in problem[1]
+    missing = weights("pkg://no_such_package/toy.safetensors")
+    assert state(weights=missing) == ("weights file missing", "Install what has it.")
     problem = state(objective={"name": "no-such-objective"})
     assert problem is not None
     assert problem[0] == "objective 'no-such-objective' not installed"

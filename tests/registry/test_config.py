@@ -10,15 +10,9 @@ import genzoo
 from genzoo.building import build_networks, build_objective
 from genzoo.errors import ConfigError
 from genzoo.registry.builtin import genzoo_zoo_configs
-from genzoo.registry.config import (
-    AdamConfig,
-    SGDConfig,
-    apply_overrides,
-    parse_overrides,
-    read_config,
-    zoo_config,
-)
+from genzoo.registry.config import apply_overrides, parse_overrides, read_config, zoo_config
 from genzoo.registry.specs import ImageSpec
+from genzoo.registry.training_config import AdamConfig, SGDConfig
 
 SHA256 = "0" * 64
 
@@ -326,3 +320,10 @@ def test_overrides_of_a_file_are_validated(file: Path) -> None:
     assert training.optimizer == SGDConfig(lr=1e-2)
     assert training.ema is None
     assert problem(file, training__stesp=5) == "training.stesp: unknown key. Did you mean 'steps'?"
+
+
+def test_nesterov_without_momentum_is_refused(zoo_data: dict[str, Any]) -> None:
+    optimizer = {"name": "sgd", "nesterov": True}
+    data = {**zoo_data, "training": {**zoo_data["training"], "optimizer": optimizer}}
+    with pytest.raises(ConfigError, match=r"training\.optimizer: .* a momentum above 0"):
+        zoo_config(data, source="here")

@@ -150,7 +150,7 @@ def run_python(*arguments: str | Path, path: Path | None = None) -> str:
     """Run Python with these arguments, one thread a process, and return what it printed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     if path is not None:
-        environment["PYTHONPATH"] = str(path)
+        environment["PYTHONPATH"] = f"{path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     command = [sys.executable, *map(str, arguments)]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=300, check=False

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 import genzoo
 from genzoo.errors import TrainingError
 from genzoo.objectives.base import Phase
-from genzoo.registry.config import TrainingConfig
 from genzoo.registry.schema import validate
+from genzoo.registry.training_config import TrainingConfig
 from genzoo.training.checkpoint import (
     Position,
     load_optimizer,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genzoo.registry.config import EMAConfig
+from genzoo.registry.training_config import EMAConfig
 from genzoo.training.ema import averaged, decay_at
 
 

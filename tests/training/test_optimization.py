@@ -9,8 +9,8 @@ from torch import nn
 
 from genzoo.errors import ConfigError
 from genzoo.objectives.base import Phase
-from genzoo.registry.config import ScheduleConfig, TrainingConfig
 from genzoo.registry.schema import validate
+from genzoo.registry.training_config import ScheduleConfig, TrainingConfig
 from genzoo.training.optimization import (
     build_optimizer,
     check_phases,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ MNIST = ImageSpec(1, 28, 28, 10)
 LIKELIHOODS = ["bernoulli", "gaussian", "categorical", "discretized-logistic"]
 
 
-def tiny(**fields: object) -> VAEConfig:
+def tiny(**fields: Any) -> VAEConfig:
     return VAEConfig(**{"latent_dim": 5, "channels": 16, **fields})
 
 
@@ -27,13 +28,13 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
-def test_the_plugin_is_torch_free():
+def test_the_plugin_is_torch_free() -> None:
     code = "import sys, genzoo_vae.plugin, genzoo_vae.config as c; "
     code += "c.VAEConfig(); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_descriptor_names_code_that_exists():
+def test_the_descriptor_names_code_that_exists() -> None:
     (architecture,) = plugin.genzoo_architectures()
     assert resolve(architecture.config) is VAEConfig
     assert resolve(architecture.networks) is build
@@ -43,7 +44,9 @@ def test_the_descriptor_names_code_that_exists():
     ("height", "width", "halvings"),
     [(8, 8, 1), (14, 14, 1), (28, 28, 2), (32, 32, 3), (28, 64, 2), (64, 64, 4), (96, 128, 4)],
 )
-def test_the_shorter_side_ends_up_four_to_seven_pixels_long(height: int, width: int, halvings: int):
+def test_the_shorter_side_ends_up_four_to_seven_pixels_long(
+    height: int, width: int, halvings: int
+) -> None:
     assert count_halvings(ImageSpec(1, height, width)) == halvings
     assert 4 <= min(height, width) / 2**halvings <= 7
 
@@ -58,7 +61,9 @@ def test_the_shorter_side_ends_up_four_to_seven_pixels_long(height: int, width: 
         (63, 64, "Take height 56 or 64."),
     ],
 )
-def test_a_size_that_does_not_fit_names_the_nearest_that_do(height: int, width: int, hint: str):
+def test_a_size_that_does_not_fit_names_the_nearest_that_do(
+    height: int, width: int, hint: str
+) -> None:
     with pytest.raises(UnsupportedError, match=f"{height}x{width}") as caught:
         build(ImageSpec(1, height, width), tiny())
     assert caught.value.hint == hint
@@ -66,7 +71,7 @@ def test_a_size_that_does_not_fit_names_the_nearest_that_do(height: int, width: 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("image", [MNIST, ImageSpec(3, 8, 16)], ids=str)
-def test_the_decoder_gives_a_distribution_over_images(likelihood: str, image: ImageSpec):
+def test_the_decoder_gives_a_distribution_over_images(likelihood: str, image: ImageSpec) -> None:
     decoder = build(image, tiny(likelihood=likelihood))["decoder"]
     labels = None if image.classes is None else torch.tensor([3, 4])
     images = torch.rand(2, image.channels, image.height, image.width) * 2 - 1
@@ -81,13 +86,13 @@ def test_the_decoder_gives_a_distribution_over_images(likelihood: str, image: Im
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
-def test_only_likelihoods_with_a_scale_learn_one(likelihood: str):
+def test_only_likelihoods_with_a_scale_learn_one(likelihood: str) -> None:
     decoder = build(MNIST, tiny(likelihood=likelihood))["decoder"]
     has_scale = likelihood in ("gaussian", "discretized-logistic")
     assert ("log_scale" in decoder.state_dict()) is has_scale
 
 
-def test_the_posterior_is_a_diagonal_gaussian():
+def test_the_posterior_is_a_diagonal_gaussian() -> None:
     encoder = build(MNIST, tiny())["encoder"]
     posterior = encoder(torch.rand(3, 1, 28, 28) * 2 - 1, torch.tensor([0, 1, 2]))
     mean, variance = posterior.mean.double(), posterior.variance.double()
@@ -100,7 +105,7 @@ def test_the_posterior_is_a_diagonal_gaussian():
     torch.testing.assert_close(divergence.double(), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_the_posterior_stays_finite_for_wild_images():
+def test_the_posterior_stays_finite_for_wild_images() -> None:
     posterior = build(MNIST, tiny())["encoder"](
         1e6 * torch.randn(2, 1, 28, 28), torch.tensor([0, 1])
     )
@@ -108,7 +113,7 @@ def test_the_posterior_stays_finite_for_wild_images():
     assert (posterior.stddev > 0).all()
 
 
-def test_under_bfloat16_autocast_the_distributions_stay_float32():
+def test_under_bfloat16_autocast_the_distributions_stay_float32() -> None:
     networks = build(MNIST, tiny())
     labels = torch.tensor([1])
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -117,7 +122,7 @@ def test_under_bfloat16_autocast_the_distributions_stay_float32():
     assert posterior.mean.dtype == log_prob.dtype == torch.float32
 
 
-def test_conditional_norm_is_its_formula():
+def test_conditional_norm_is_its_formula() -> None:
     norm = ConditionalNorm(16, condition_dim=3).double()
     features = torch.randn(2, 16, 4, 5, dtype=torch.float64)
     condition = torch.randn(2, 3, dtype=torch.float64)
@@ -130,7 +135,7 @@ def test_conditional_norm_is_its_formula():
 
 
 @pytest.mark.parametrize("changed", ["latent", "label"])
-def test_the_latent_and_the_class_both_reach_the_image(changed: str):
+def test_the_latent_and_the_class_both_reach_the_image(changed: str) -> None:
     decoder = build(MNIST, tiny())["decoder"]
     z, labels = torch.randn(1, 5), torch.tensor([3])
     before = decoder(z, labels).mean
@@ -138,14 +143,14 @@ def test_the_latent_and_the_class_both_reach_the_image(changed: str):
     assert (before - after).abs().max() > 1e-4
 
 
-def test_the_class_reaches_the_posterior():
+def test_the_class_reaches_the_posterior() -> None:
     encoder = build(MNIST, tiny())["encoder"]
     images = torch.rand(1, 1, 28, 28)
     means = [encoder(images, torch.tensor([label])).mean for label in (3, 4)]
     assert (means[0] - means[1]).abs().max() > 1e-4
 
 
-def test_labels_are_required_of_a_conditional_network():
+def test_labels_are_required_of_a_conditional_network() -> None:
     networks = build(MNIST, tiny())
     with pytest.raises(LabelError):
         networks["encoder"](torch.zeros(1, 1, 28, 28), None)
@@ -154,7 +159,7 @@ def test_labels_are_required_of_a_conditional_network():
 
 
 @pytest.mark.parametrize("field", ["channels", "blocks"])
-def test_a_larger_config_is_a_larger_network(field: str):
+def test_a_larger_config_is_a_larger_network(field: str) -> None:
     def parameters(config: VAEConfig) -> int:
         networks = build(MNIST, config).values()
         return sum(p.numel() for network in networks for p in network.parameters())
@@ -176,6 +181,6 @@ def test_a_larger_config_is_a_larger_network(field: str):
         {"chanels": 32},
     ],
 )
-def test_a_config_out_of_bounds_is_refused(wrong: dict[str, object]):
+def test_a_config_out_of_bounds_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         VAEConfig(**wrong)
