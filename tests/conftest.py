@@ -7,12 +7,17 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import genzoo
 from genzoo.registry import catalog, discovery
+
+if TYPE_CHECKING:
+    from genzoo import Model
 
 Distribution = Callable[..., Path]
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -109,3 +114,30 @@ def zoo_data() -> dict[str, Any]:
             "intended_use": "Tests.",
         },
     }
+
+
+@pytest.fixture(scope="session")
+def model() -> Callable[..., Model]:
+    """Return a function that makes small models, whose weights are far from their timid start."""
+    import torch
+
+    @cache
+    def make(
+        name: str = "mlp-gan",
+        classes: int | None = 10,
+        image: tuple[int, int, int] = (1, 16, 16),
+    ) -> Model:
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(0)
+            made = genzoo.create(name, image, classes)
+            for parameter in made.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        return made
+
+    return make
+
+
+@pytest.fixture
+def saved(model: Callable[..., Model], tmp_path: Path) -> Path:
+    """Return the weights file of a small model."""
+    return model().save(tmp_path / "toy.safetensors")

@@ -52,6 +52,7 @@ R3GAN = {"loss": "relativistic", "penalties": {"r1": 0.1, "r2": 0.1, "anneal_ste
 Recipe = Callable[..., ZooConfig]
 Train = Callable[..., genzoo.Model]
 State = Callable[[Path], dict[str, Tensor]]
+Launch = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
@@ -143,20 +144,22 @@ def state() -> State:
     return read_state
 
 
-Launch = Callable[..., str]
-
-
 def run_python(*arguments: str | Path, path: Path | None = None) -> str:
     """Run Python with these arguments, one thread a process, and return what it printed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     if path is not None:
-        environment["PYTHONPATH"] = f"{path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        paths = [str(path), os.environ.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            out, err = process.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # and not kill: torchrun is to end its own processes
+            raise
+    assert process.returncode == 0, err
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -115,6 +115,24 @@ def test_no_flipped_bit_goes_unnoticed(file: Path) -> None:
     assert set(accepted) <= padding
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"I64"', b'"F64"'),
+        (b"[3,4]", b"[4,3]"),
+        (b"generator.bias", b"generator.mess"),
+        (b"toy", b"joy"),
+    ],
+)
+def test_no_changed_type_shape_name_or_config_goes_unnoticed(
+    file: Path, old: bytes, new: bytes
+) -> None:
+    content = file.read_bytes()
+    assert content.count(old) == 1
+    file.write_bytes(content.replace(old, new))
+    refused(file, "does not match its digest")
+
+
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.6, 0.9, 0.999])
 def test_a_truncated_file_is_refused(file: Path, share: float) -> None:
     content = file.read_bytes()
