@@ -1,9 +1,9 @@
-"""How fast training goes: `genzoo.train` beside a plain PyTorch loop, in alternating chunks of steps.
+"""How fast training goes: `genzoo.train` beside a plain PyTorch loop, in alternating chunks.
 
-Both train the networks of `dcgan` by the relativistic loss with R1 and R2, with Adam and an average of
-the generator's weights, on the same uint8 images in memory: MNIST where --data says it is, else the
-digits that ship with genzoo, resized. genzoo's time is that of all it does between two of its steps,
-callbacks and metrics included. The ratio is genzoo's speed over the plain loop's.
+Both train the networks of `dcgan` by the relativistic loss with R1 and R2, with Adam and an average
+of the generator's weights, on the same uint8 images in memory: MNIST where --data says it is, else
+the digits that ship with genzoo, resized. genzoo's time is that of all it does between two of its
+steps, callbacks and metrics included. The ratio is genzoo's speed over the plain loop's.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def load_dataset(config: ZooConfig, split: Split, root: Path | None = None) -> I
     `root` is the folder of downloaded sets. Raises UnknownNameError, ConfigError or DataError.
     """
     spec = registry().dataset(config.dataset.name, config.requires)
-    values = part_config(spec, config.dataset.config, source=config.name, at="dataset.config")
+    values = part_config(spec, config.dataset.config, source=config.source, at="dataset.config")
     dataset: ImageDataset = resolve(spec.factory)(values, config.image_spec, split, root)
     return dataset
 

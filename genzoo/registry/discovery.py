@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -91,7 +92,8 @@ class Registry:
 
     def _missing(self, requires: Iterable[str]) -> list[str]:
         # To install again what is here already would not bring a name that is merely mistyped.
-        return [r for r in requires if r not in {p.distribution for p in self.plugins}]
+        installed = {plugin.distribution for plugin in self.plugins}
+        return [r for r in requires if re.split(r"[^\w.-]", r, maxsplit=1)[0] not in installed]
 
     def owner(self, kind: str, name: str) -> Plugin:
         """Return the plugin that brings `name`."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from genzoo._version import __version__
 from genzoo.building import build_networks, build_objective, check_roles, complete
@@ -23,6 +22,7 @@ from genzoo.errors import ConfigError, OutputError
 from genzoo.files import write_text
 from genzoo.loading import find_device
 from genzoo.model import Model
+from genzoo.registry import yamlfile
 from genzoo.registry.catalog import find
 from genzoo.registry.config import TrainedConfig, ZooConfig, apply_overrides, read_config
 from genzoo.registry.discovery import registry
@@ -95,7 +95,7 @@ def train(
         trainer.engine.wait()  # until every process has seen the folder as it was
         if trainer.engine.is_main:
             _sweep(folder)
-            write_text(folder / "config.yaml", yaml.safe_dump(config.recipe(), sort_keys=False))
+            write_text(folder / "config.yaml", yamlfile.dump(config.recipe()))
         model = trainer.run()
     if trainer.engine.is_main:
         model.save(folder / "weights.safetensors")
