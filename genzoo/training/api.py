@@ -196,4 +196,5 @@ def _machine(device: torch.device) -> str:
     if listing.exists():
         models = re.findall(r"^model name\s*:\s*(.+)$", listing.read_text(), re.MULTILINE)
         name = models[0] if models else name
-    return f"{torch.get_num_threads()} threads of {name}"
+    threads = torch.get_num_threads()
+    return f"{threads} thread{'s' if threads > 1 else ''} of {name}"

@@ -50,6 +50,16 @@ class Engine:
         self.rows = slice(self.rank * share, (self.rank + 1) * share)
         """This process's rows of each global batch."""
 
+    def seed(self, seed: int) -> None:
+        """Seed the generators of the CPU and of this process's device."""
+        # torch.manual_seed takes a millisecond: it notes its caller for every absent kind of device.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            with torch.cuda.device(self.device):
+                torch.cuda.manual_seed(seed)
+        elif self.device.type != "cpu":
+            torch.manual_seed(seed)
+
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context that forwards run in."""
         if self.precision == "bf16":

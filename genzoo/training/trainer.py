@@ -56,7 +56,7 @@ class Trainer:
         self.checkpoints = folder / "checkpoints"
         self.callbacks = callbacks if self.engine.is_main else ()
 
-        torch.manual_seed(settings.seed)
+        self.engine.seed(settings.seed)
         self.objective = build_objective(config).to(self.engine.device)
         self.networks = self.engine.convert_batch_norm(
             nn.ModuleDict(build_networks(config)).to(self.engine.device).train()
@@ -156,7 +156,8 @@ class Trainer:
         """Run every phase that is due at `step` on a batch; return its figures as `phase/name`."""
         settings = self.config.training
         # For what draws from the global generator, as dropout does: a resumed run draws the same.
-        torch.manual_seed((settings.seed * _ODD + step * _MAX_PROCESSES + self.engine.rank) % 2**63)
+        mixed = settings.seed * _ODD + step * _MAX_PROCESSES + self.engine.rank
+        self.engine.seed(mixed % 2**63)
         factor = learning_rate_factor(settings.schedule, step, settings.steps)
         figures: dict[str, Tensor] = {}
         for phase in self.objective.phases:
