@@ -52,7 +52,7 @@ class Engine:
 
     def seed(self, seed: int) -> None:
         """Seed the generators of the CPU and of this process's device."""
-        # torch.manual_seed takes a millisecond: it notes its caller for every absent kind of device.
+        # torch.manual_seed takes a millisecond: it notes the call for each missing kind of device.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             with torch.cuda.device(self.device):

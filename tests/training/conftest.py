@@ -202,3 +202,13 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, s
     listing.write_text(json.dumps(jobs))
     endings = json.loads(run_python(HERE / "stopped_runs.py", listing))
     return {name: (folder / name, ending) for name, ending in endings.items()}
+
+
+@pytest.fixture
+def copied(tmp_path: Path, stopped: dict[str, tuple[Path, str]]) -> Callable[[str], Path]:
+    """Copy what a stopped run left, so that a test may change it."""
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(stopped[name][0], tmp_path / name))
+
+    return copy

@@ -6,7 +6,6 @@ import io
 import json
 import math
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,10 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 from rich.console import Console
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 import genzoo
-from genzoo.errors import ConfigError, OutputError
+from genzoo.errors import OutputError
 from genzoo.registry.config import ZooConfig
 from genzoo.training.callbacks import Callback, MetricsFile, ProgressBar, Run
 from genzoo.training.interrupt import Interrupted
@@ -274,42 +272,3 @@ def test_on_a_terminal_progress_is_a_bar(tmp_path: Path, recipe: Recipe, train: 
     last = [line for line in text.getvalue().splitlines() if "5/5" in line][-1]
     for part in ("tiny-mlp-gan", "generator/loss", "images/s"):
         assert part in last
-
-
-def events(folder: Path) -> dict[str, list[int]]:
-    """Return the steps of each tag that TensorBoard shows."""
-    shown = EventAccumulator(str(folder / "tensorboard")).Reload()
-    kinds = (("scalars", shown.Scalars), ("images", shown.Images))
-    return {tag: [e.step for e in read(tag)] for kind, read in kinds for tag in shown.Tags()[kind]}
-
-
-def test_tensorboard_shows_figures_and_previews(
-    tmp_path: Path, recipe: Recipe, train: Train
-) -> None:
-    train(recipe(**SMALL, training__preview_every=2), tmp_path, tensorboard=True)
-    shown = events(tmp_path)
-    assert shown["generator/loss"] == [2, 4, 5]
-    assert shown["images_per_second"] == [2, 4, 5]
-    assert shown["preview"] == [2, 4]
-
-
-def test_tensorboard_shows_every_step_of_a_resumed_run_once(
-    tmp_path: Path, recipe: Recipe, train: Train
-) -> None:
-    config = recipe(training__steps=6, training__log_every=1, training__checkpoint_every=2)
-    with pytest.raises(ZeroDivisionError):
-        train(config, tmp_path, Record(fail_at=3), tensorboard=True)
-    train(config, tmp_path, resume=True, tensorboard=True)
-    assert events(tmp_path)["generator/loss"] == [1, 2, 3, 4, 5, 6]
-
-
-def test_without_tensorboard_the_error_says_how_to_get_it(
-    tmp_path: Path, recipe: Recipe, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "tensorboard", None)  # as where it is not installed
-    with pytest.raises(ConfigError, match="not installed") as raised:
-        train(recipe(), tmp_path / "run", tensorboard=True)
-    assert "genzoo[tensorboard]" in raised.value.hint
-    assert not (tmp_path / "run").exists()
