@@ -35,8 +35,9 @@ $(VENV)/.bench: $(VENV)/.developers
 demo: $(VENV)/.users
 	@$(BIN)/genzoo list
 	@mkdir -p $(OUT)
-	@for name in $$($(BIN)/genzoo list --json | $(BIN)/python -c \
-	  "import json, sys; print(*(m['name'] for m in json.load(sys.stdin) if m['available']))"); do \
+	@names=$$($(BIN)/genzoo list --json | $(BIN)/python -c \
+	  "import json, sys; print(*(m['name'] for m in json.load(sys.stdin) if m['available']))") || exit; \
+	for name in $$names; do \
 	  $(BIN)/genzoo sample $$name -n 100 --seed 0 --labels 0-9 -o $(OUT)/$$name.png || exit; done
 	@echo "Look at the pictures in $(OUT)/."
 

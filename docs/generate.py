@@ -62,15 +62,23 @@ def reference() -> str:
 
 def _fields(model: type[Config]) -> str:
     lines = [
-        f"| `{row['name']}` | {row['allowed'].replace(' | ', ', ')} "
-        f"| {'required' if row['required'] else _code(row['default'])} "
-        f"| {row['description']} |"
+        _row(
+            f"`{row['name']}`",
+            row["allowed"].replace(" | ", ", "),
+            "required" if row["required"] else _code(row["default"]),
+            row["description"],
+        )
         for row in field_rows(model)
         if row["allowed"] != row["default"]  # the name that says which optimizer it is
     ]
     if not lines:
         return "No settings."
     return "\n".join(["| key | allowed | default | meaning |", "|---|---|---|---|", *lines])
+
+
+def _row(*cells: str) -> str:
+    escaped = (cell.replace("|", r"\|") for cell in cells)  # a bare pipe ends its cell
+    return f"| {' | '.join(escaped)} |"
 
 
 def _code(value: object) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genzoo._version import __version__
 
 if TYPE_CHECKING:
-    from genzoo.errors import GenzooError, UnsupportedError
+    from genzoo.errors import GenzooError, LabelError, UnsupportedError
     from genzoo.images import save_image
     from genzoo.loading import create, load
     from genzoo.model import Model
@@ -28,6 +28,7 @@ __all__ = [
     "Dataset",
     "GenzooError",
     "ImageSpec",
+    "LabelError",
     "Model",
     "Objective",
     "UnsupportedError",
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "genzoo.errors": ("GenzooError", "UnsupportedError"),
+    "genzoo.errors": ("GenzooError", "LabelError", "UnsupportedError"),
     "genzoo.images": ("save_image",),
     "genzoo.loading": ("create", "load"),
     "genzoo.model": ("Model",),

@@ -28,7 +28,10 @@ from genzoo.registry.specs import ImageSpec
 from genzoo.weights import format as weights_format
 from genzoo.weights.sources import locate
 
-__all__ = ["create", "find_device", "load", "run_weights"]
+__all__ = ["WEIGHTS", "create", "find_device", "load", "run_weights"]
+
+WEIGHTS = "weights.safetensors"
+"""The file of a run folder, and of each of its checkpoints, that holds the networks that sample."""
 
 
 def load(
@@ -53,12 +56,13 @@ def load(
 
 def _open(name_or_path: str | os.PathLike[str]) -> Model:
     path = Path(name_or_path)
-    entry = lookup(name_or_path) if isinstance(name_or_path, str) else None
-    if entry is not None:
+    if isinstance(name_or_path, str) and (entry := lookup(name_or_path)):
         return _from_zoo(entry.config, entry.path)
     if path.suffix in (".yaml", ".yml"):
         return _from_zoo(read_config(path), path)
-    if os.path.isdir(path):  # unlike Path's, os.path's tests are False where one may not look
+    if name_or_path != "" and os.path.isdir(
+        path
+    ):  # unlike Path's, os.path's tests are False where one may not look
         return _from_file(run_weights(path))
     if os.path.isfile(path) or path.suffix == ".safetensors":
         return _from_file(path)
@@ -113,8 +117,8 @@ def create(
 
 def run_weights(folder: Path) -> Path:
     """Return the weights file of a run folder: the final one, or that of the newest checkpoint."""
-    final = folder / "weights.safetensors"
-    checkpoints = sorted(folder.glob("checkpoints/step-*/weights.safetensors"))
+    final = folder / WEIGHTS
+    checkpoints = sorted(folder.glob(f"checkpoints/step-*/{WEIGHTS}"))
     for file in (final, *reversed(checkpoints)):
         if file.is_file():
             return file

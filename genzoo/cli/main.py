@@ -53,7 +53,7 @@ def _genzoo(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Image generators by name: trained, measured, reproducible.
+    """Image generators by name: trained, reproducible.
 
     Exit codes: 0 done, 2 a mistake that the message explains, 130 interrupted (143 by SIGTERM).
     """

@@ -16,7 +16,6 @@ def prior_latents(network: nn.Module, noise: NoiseSource) -> Tensor:
 
     Z is the network's attribute `latent_dim`; raises PluginError where it has none.
     """
-    network = getattr(network, "module", network)  # DistributedDataParallel hides attributes
     latent_dim = getattr(network, "latent_dim", None)
     if not isinstance(latent_dim, int):
         raise PluginError(

@@ -39,7 +39,8 @@ class AdversarialConfig(Config):
     loss: Literal[
         "non-saturating", "minimax", "least-squares", "hinge", "wasserstein", "relativistic"
     ] = "non-saturating"
-    """The loss of both networks. `wasserstein` needs `wgan_gp`, `relativistic` needs r1 and r2."""
+    """The loss of both networks. `wasserstein` is meant to be used with `wgan_gp`, `relativistic`
+    with `r1` and `r2`."""
     discriminator_steps: Annotated[int, Field(ge=1)] = 1
     """Discriminator steps for each generator step."""
     penalties: PenaltiesConfig = PenaltiesConfig()

@@ -120,7 +120,9 @@ class ZooConfig(Config):
     training: TrainingConfig
     card: CardConfig
     weights: WeightsConfig | None = None
+    """The trained weights; null until `genzoo publish` writes them here."""
     trained: TrainedConfig | None = None
+    """How the weights came to be; null until `genzoo publish` writes it here."""
     _source: str = PrivateAttr(default="")
 
     @property

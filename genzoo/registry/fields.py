@@ -12,6 +12,20 @@ __all__ = ["describe_fields", "field_rows"]
 
 _Schema = Mapping[str, Any]
 
+# JSON schema's kinds in the words of genzoo's messages, for people who write YAML and no code.
+_KINDS = {
+    "boolean": "true or false",
+    "integer": "whole number",
+    "object": "map",
+    "string": "text",
+}
+_PLURALS = {
+    "map": "maps",
+    "number": "numbers",
+    "text": "texts",
+    "whole number": "whole numbers",
+}
+
 
 def describe_fields(config: Config) -> list[dict[str, Any]]:
     """Return a row for every field: name (dotted), value, default, allowed, description."""
@@ -71,11 +85,11 @@ def _allowed(field: _Schema) -> str:
         return " | ".join(json.dumps(choice).strip('"') for choice in field["enum"])
     if "const" in field:
         return json.dumps(field["const"]).strip('"')
-    kind = str(field.get("type", "any"))
+    kind = str(field.get("type", "anything"))
     if "prefixItems" in field:
-        return f"list of {len(field['prefixItems'])} {_allowed(field['prefixItems'][0])}"
+        return f"list of {len(field['prefixItems'])} {_each(field['prefixItems'][0])}"
     if kind == "array":
-        return f"list of {_allowed(field.get('items', {}))}"
+        return f"list of {_each(field.get('items', {}))}"
     bounds = [
         f"{sign} {field[key]}"
         for key, sign in (
@@ -87,4 +101,13 @@ def _allowed(field: _Schema) -> str:
         )
         if key in field
     ]
-    return ", ".join([kind, *bounds])
+    return ", ".join([_KINDS.get(kind, kind), *bounds])
+
+
+def _each(item: _Schema) -> str:
+    """Return what each item of a list may be, in the plural where it is of one plain kind."""
+    allowed = _allowed(item)
+    kind, bounded, bounds = allowed.partition(", ")
+    if kind not in _PLURALS:
+        return allowed
+    return f"{_PLURALS[kind]}, each {bounds}" if bounded else _PLURALS[kind]

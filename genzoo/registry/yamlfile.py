@@ -19,11 +19,22 @@ __all__ = ["dump", "parse", "read", "replace_keys"]
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # C where PyYAML has it
 
 
-class _Loader(_Base):  # type: ignore[misc]  # a base that mypy cannot know
-    """The safe loader, with floats as in YAML 1.2, no dates, and duplicate keys refused."""
+_OTHERWISE = ("timestamp", "int", "float")
+_NUMBERS = {  # PyYAML matches from the start only, hence each $
+    "int": r"[-+]?(0|[1-9]\d*)$|0x[0-9a-fA-F]+$",
+    "float": r"[-+]?((\.\d+|\d+\.\d*)([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|Inf|INF))$"
+    r"|\.(nan|NaN|NAN)$",
+}
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own table, less one rule
-        first: [rule for rule in rules if rule[0] != "tag:yaml.org,2002:timestamp"]
+
+class _Loader(_Base):  # type: ignore[misc]  # a base that mypy cannot know
+    """The safe loader, with numbers as in YAML 1.2, no dates, and duplicate keys refused.
+
+    In YAML 1.1, which PyYAML reads, 1:30 is ninety and 012 is ten.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own table, less three rules
+        first: [rule for rule in rules if rule[0].rpartition(":")[2] not in _OTHERWISE]
         for first, rules in _Base.yaml_implicit_resolvers.items()
     }
 
@@ -44,11 +55,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 for _class in (_Loader, _Dumper):
-    _class.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"),  # PyYAML matches from the start only
-        list("-+.0123456789"),
-    )
+    for _kind, _pattern in _NUMBERS.items():
+        _class.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_kind}", re.compile(_pattern), list("-+.0123456789")
+        )
 
 
 def _wrong(node: yaml.Node, what: str) -> yaml.YAMLError:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
-import re
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,21 +17,26 @@ import torch
 from genzoo._version import __version__
 from genzoo.building import build_networks, build_objective, check_roles, complete
 from genzoo.data.load import load_dataset
-from genzoo.errors import ConfigError, OutputError
+from genzoo.errors import ConfigError, OutputError, PluginError
 from genzoo.files import write_text
-from genzoo.loading import find_device
+from genzoo.loading import WEIGHTS, find_device
 from genzoo.model import Model
-from genzoo.registry import yamlfile
+from genzoo.registry import specs, yamlfile
 from genzoo.registry.catalog import find
-from genzoo.registry.config import TrainedConfig, ZooConfig, apply_overrides, read_config
+from genzoo.registry.config import (
+    TrainedConfig,
+    ZooConfig,
+    apply_overrides,
+    read_config,
+    zoo_config,
+)
 from genzoo.registry.discovery import registry
-from genzoo.registry.schema import validate
 from genzoo.registry.specs import resolve
 from genzoo.training.callbacks import Callback, MetricsFile, Previews, ProgressBar, TensorBoard
 from genzoo.training.optimization import check_phases
 from genzoo.training.trainer import Trainer
 
-__all__ = ["resolve_config", "train"]
+__all__ = ["RECORD", "flat", "resolve_config", "train"]
 
 # What may differ between a run and its continuation: nothing that decides what a step computes.
 _MAY_CHANGE = (
@@ -45,11 +49,13 @@ _MAY_CHANGE = (
     "aliases",
     "requires",
 )
+RECORD = "trained.json"
+"""The file of a run folder that says how the run ended."""
 _LEFTOVERS = (
     ".config.yaml.*",
     ".metrics.jsonl.*",
-    ".weights.safetensors.*",
-    ".trained.json.*",
+    f".{WEIGHTS}.*",
+    f".{RECORD}.*",
     "previews/.step-*",
     "checkpoints/.step-*",
 )
@@ -86,21 +92,25 @@ def train(
             MetricsFile(folder),
             Previews(),
             *([TensorBoard(folder)] if tensorboard else []),
-            *(resolve(spec.factory)() for spec in registry().callbacks.values()),
+            *map(_build_callback, registry().callbacks.values()),
             *callbacks,
         ]
         trainer = Trainer(config, dataset, folder, device=device, callbacks=watching)
-        if resume:
-            trainer.resume()
+        if resume and not trainer.resume() and trainer.engine.is_main:
+            print(f"genzoo: nothing to resume in {folder}: starting at step 0.", file=sys.stderr)
         trainer.engine.wait()  # until every process has seen the folder as it was
         if trainer.engine.is_main:
             _sweep(folder)
+            if trainer.state.step < trainer.state.steps and folder.is_dir():
+                for name in (RECORD, WEIGHTS):  # of a shorter run: they would pass for this one's
+                    (folder / name).unlink(missing_ok=True)
             write_text(folder / "config.yaml", yamlfile.dump(config.recipe()))
         model = trainer.run()
     if trainer.engine.is_main:
-        model.save(folder / "weights.safetensors")
-        record = _record(trainer).model_dump(mode="json")
-        write_text(folder / "trained.json", json.dumps(record, indent=2) + "\n")
+        model.save(folder / WEIGHTS)
+        if not (folder / RECORD).exists():  # a finished run, resumed, has done nothing new
+            record = _record(trainer).model_dump(mode="json")
+            write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
     return model
 
 
@@ -110,12 +120,22 @@ def resolve_config(
     """Return the zoo config of that name or in that YAML file, values at dotted paths replaced."""
     if isinstance(config_or_name, ZooConfig):
         plain = config_or_name.model_dump(mode="json")
-        data = apply_overrides(plain, overrides, source="overrides")
-        return validate(ZooConfig, data, source=f"the config {config_or_name.name!r}")
+        source = config_or_name.source
+        return zoo_config(apply_overrides(plain, overrides, source=source), source=source)
     path = Path(config_or_name)
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in (".yaml", ".yml") or os.path.isfile(path):
         return read_config(path, overrides)
     return read_config(find(str(config_or_name)).path, overrides)
+
+
+def _build_callback(spec: specs.Callback) -> Callback:
+    built = resolve(spec.factory)()
+    if not isinstance(built, Callback):
+        raise PluginError(
+            f"callback {spec.name!r} built {built!r}.",
+            hint="Its factory must return a genzoo.training.callbacks.Callback.",
+        )
+    return built
 
 
 def _check_parts(config: ZooConfig, device: str | None) -> None:
@@ -130,19 +150,26 @@ def _check_parts(config: ZooConfig, device: str | None) -> None:
 
 def _check_folder(folder: Path, config: ZooConfig, resume: bool) -> None:
     held = folder / "config.yaml"
+    begun = os.path.exists(held)  # unlike Path's, it is False where one may not look
+    checkpoints = folder / "checkpoints"
+    if not begun and os.path.isdir(checkpoints) and any(checkpoints.glob("step-*")):
+        raise OutputError(
+            f"{folder} holds checkpoints of a run, but not its config.yaml.",
+            hint="Put that file back, or choose another folder with --output.",
+        )
     if not resume:
-        if held.exists():
+        if begun:
             raise OutputError(
                 f"{folder} holds a training run already.",
                 hint="Go on with it by --resume, or choose another folder with --output.",
             )
         return
-    if not held.exists():
+    if not begun:
         return  # nothing to go on from yet: a run that was killed at once starts again
     # Any other schedule spreads itself over all steps.
     steps = ("training.steps",) if config.training.schedule.name == "constant" else ()
     may_change = (*_MAY_CHANGE, *steps)
-    before, now = (dict(_flat(c.recipe())) for c in (complete(read_config(held)), config))
+    before, now = (dict(flat(c.recipe())) for c in (complete(read_config(held)), config))
     changed = [
         key
         for key in sorted(before.keys() | now.keys())
@@ -156,10 +183,11 @@ def _check_folder(folder: Path, config: ZooConfig, resume: bool) -> None:
         )
 
 
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value of nested maps with its dotted path."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+            yield from flat(inner, f"{path}.{key}" if path else str(key))
     else:
         yield path, value
 
@@ -180,21 +208,9 @@ def _record(trainer: Trainer) -> TrainedConfig:
         steps=state.step,
         images=state.step * settings.batch_size,
         seconds=round(state.seconds, 1),
-        machine=_machine(trainer.engine.device),
+        machine="; ".join(trainer.machines),
         processes=trainer.engine.processes,
         date=time.strftime("%Y-%m-%d"),
         genzoo=__version__,
         torch=torch.__version__,
     )
-
-
-def _machine(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
-    listing = Path("/proc/cpuinfo")  # on Linux, where platform.processor() is often empty
-    if listing.exists():
-        models = re.findall(r"^model name\s*:\s*(.+)$", listing.read_text(), re.MULTILINE)
-        name = models[0] if models else name
-    threads = torch.get_num_threads()
-    return f"{threads} thread{'s' if threads > 1 else ''} of {name}"

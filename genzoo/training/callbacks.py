@@ -42,6 +42,11 @@ class Run:
         """Steps in all."""
         return self.config.training.steps
 
+    @property
+    def preview_is_due(self) -> bool:
+        """Whether this is a step that shows a preview: every `preview_every`, and the last."""
+        return self.step % self.config.training.preview_every == 0 or self.step == self.steps
+
 
 class Callback:
     """Base class: override what you need. Only the main process calls it."""
@@ -155,7 +160,7 @@ class Previews(Callback):
 
     def on_step(self, run: Run) -> None:
         """Draw every `preview_every` steps, and after the last."""
-        if run.step % run.config.training.preview_every == 0 or run.step == run.steps:
+        if run.preview_is_due:
             self._draw(run)
 
     def _draw(self, run: Run) -> None:
@@ -190,7 +195,7 @@ class TensorBoard(Callback):
 
     def on_step(self, run: Run) -> None:
         """Write the preview grid."""
-        if self._writer and run.step % run.config.training.preview_every == 0:
+        if self._writer and run.preview_is_due:
             self._writer.add_image("preview", grid(*preview(run.model)), run.step)
 
     def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:

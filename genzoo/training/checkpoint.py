@@ -14,11 +14,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genzoo.errors import OutputError, TrainingError
+from genzoo.errors import OutputError, TrainingError, WeightsError
 from genzoo.files import atomic_file, atomic_folder, write_text
+from genzoo.loading import WEIGHTS
 from genzoo.model import Model
+from genzoo.weights.format import file_sha256, verify
 
 __all__ = ["Checkpoint", "Position", "load_optimizer", "newest", "optimizer_tensors", "save"]
+
+_TENSORS = "training.safetensors"
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Position:
     """Steps done."""
     seconds: float
     """Seconds spent training, over all sessions."""
+    machines: tuple[str, ...] = ()
+    """What it ran on, session by session, each named once."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,16 @@ class Checkpoint:
 
     folder: Path
     position: Position
+    sha256: str
+    """Of the file that holds the tensors."""
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all tensors of the training state; TrainingError where the file is damaged."""
+        file = self.folder / _TENSORS
         try:
-            return load_file(self.folder / "training.safetensors")
-        except (OSError, SafetensorError) as error:
+            verify(file, self.sha256)
+            return load_file(file)
+        except (OSError, SafetensorError, WeightsError) as error:
             raise _damaged(self.folder, error) from None
 
 
@@ -59,14 +69,15 @@ def save(
         plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
         with atomic_folder(target) as beside:
             try:
-                with atomic_file(beside / "training.safetensors") as file:
+                with atomic_file(beside / _TENSORS) as file:
                     save_file(plain, file)  # which alone would let nobody else read it
-                model.save(beside / "weights.safetensors")
+                model.save(beside / WEIGHTS)
             except SafetensorError as error:  # its way to say that the disk is full
                 raise OutputError(
                     f"cannot write {target}: {error}.", hint="Make room, then go on with --resume."
                 ) from None
-            write_text(beside / "position.json", json.dumps(asdict(position)))
+            state = {**asdict(position), "sha256": file_sha256(beside / _TENSORS)}
+            write_text(beside / "position.json", json.dumps(state))
     for old in _folders(folder)[:-keep]:
         hidden = old.rename(folder / f".{old.name}")  # a kill must not leave half of a checkpoint
         shutil.rmtree(hidden, ignore_errors=True)
@@ -80,10 +91,14 @@ def newest(folder: Path) -> Checkpoint | None:
         return None
     last = folders[-1]
     try:
-        position = Position(**json.loads((last / "position.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        state = json.loads((last / "position.json").read_text(encoding="utf-8"))
+        machines = tuple(state["machines"])
+        position = Position(int(state["step"]), float(state["seconds"]), machines)
+        if position.step < 0:
+            raise ValueError(f"its step is {position.step}")
+        return Checkpoint(last, position, str(state["sha256"]))
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise _damaged(last, error) from None
-    return Checkpoint(last, position)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
@@ -119,7 +134,8 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _damaged(folder: Path, error: Exception) -> TrainingError:
+    reason = error.message if isinstance(error, WeightsError) else f"{error}."
     return TrainingError(
-        f"the checkpoint {folder} is damaged: {error}.",
-        hint="Delete that folder and run again: the one before it is used.",
+        f"the checkpoint {folder} is damaged: {reason}",
+        hint="Delete that folder and run again: it goes on from the one before, if there is one.",
     )

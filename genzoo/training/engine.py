@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 from accelerate import PartialState  # type: ignore[import-untyped]
 from accelerate.utils import reduce  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from genzoo.errors import ConfigError, UnsupportedError
+from genzoo.errors import ConfigError, DeviceError, UnsupportedError
 from genzoo.loading import find_device
 
 __all__ = ["Engine"]
@@ -34,12 +37,20 @@ class Engine:
                     f"genzoo does not train with {name}.",
                     hint="Launch with torchrun, or choose multi-GPU or multi-CPU in accelerate.",
                 )
-        self._state = PartialState(cpu=device == "cpu")
+        found = find_device(device)
+        try:
+            # Only where it is told so does accelerate join processes that train on the CPU.
+            self._state = PartialState(cpu=found.type == "cpu")
+        except (ValueError, RuntimeError) as error:
+            raise DeviceError(
+                f"cannot join the other processes: {str(error).splitlines()[0]}",
+                hint="Launch with torchrun or accelerate, or unset RANK, LOCAL_RANK, WORLD_SIZE.",
+            ) from None
         self.processes: int = self._state.num_processes
         self.rank: int = self._state.process_index
         self.is_main: bool = self._state.is_main_process
         several = self.processes > 1
-        self.device: torch.device = self._state.device if several else find_device(device)
+        self.device: torch.device = self._state.device if several else found
         self.precision = precision
         if batch_size % self.processes:
             raise ConfigError(
@@ -67,8 +78,18 @@ class Engine:
         return nullcontext()
 
     def convert_batch_norm(self, networks: nn.ModuleDict) -> nn.ModuleDict:
-        """Let BatchNorm see the global batch where several processes share it."""
-        if self.processes == 1 or self.device.type != "cuda":  # SyncBatchNorm is CUDA's alone
+        """Let BatchNorm see the global batch where several processes share it.
+
+        Raises UnsupportedError for several processes on the CPU, where PyTorch cannot.
+        """
+        if self.processes == 1:
+            return networks
+        if self.device.type != "cuda":
+            if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in networks.modules()):
+                raise UnsupportedError(
+                    "BatchNorm cannot see the global batch of several processes on the CPU.",
+                    hint="Train with one process, on GPUs, or with networks without BatchNorm.",
+                )
             return networks
         convert: Callable[[nn.Module], nn.ModuleDict] = nn.SyncBatchNorm.convert_sync_batchnorm
         return convert(networks)
@@ -90,6 +111,13 @@ class Engine:
         averaged: Tensor = reduce(tensor, reduction="mean")
         return averaged
 
+    def may_ask(self, step: int) -> bool:
+        """Return whether to ask all processes something after this step: not always on GPUs.
+
+        There an answer waits for all that the devices have yet to do.
+        """
+        return self.processes == 1 or self.device.type == "cpu" or step % 10 == 0
+
     def anywhere(self, flag: bool) -> bool:
         """Return whether `flag` is true in any process, so that all of them act alike."""
         if self.processes == 1:
@@ -99,3 +127,15 @@ class Engine:
     def wait(self) -> None:
         """Wait until every process is here."""
         self._state.wait_for_everyone()
+
+    def machine(self) -> str:
+        """Return in words what this process trains on."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        name = platform.processor() or platform.machine()
+        listing = Path("/proc/cpuinfo")  # on Linux, where platform.processor() is often empty
+        if listing.exists():
+            models = re.findall(r"^model name\s*:\s*(.+)$", listing.read_text(), re.MULTILINE)
+            name = models[0] if models else name
+        threads = torch.get_num_threads()
+        return f"{threads} thread{'s' if threads > 1 else ''} of {name}"

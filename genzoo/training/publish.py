@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from genzoo.building import complete
 from genzoo.errors import ConfigError, TrainingError
 from genzoo.files import write_text
-from genzoo.loading import load
+from genzoo.loading import WEIGHTS, load
 from genzoo.registry import yamlfile
 from genzoo.registry.catalog import find, local_file
 from genzoo.registry.config import TrainedConfig, WeightsConfig, ZooConfig, read_config
 from genzoo.registry.schema import validate
+from genzoo.training.api import RECORD, flat
 from genzoo.weights.format import file_sha256
 
 __all__ = ["publish"]
@@ -37,15 +37,17 @@ def publish(
     """
     folder = Path(run)
     recipe = complete(read_config(folder / "config.yaml"))
-    source = folder / "weights.safetensors"
     path = Path(config) if config is not None else find(recipe.name).path
     target = complete(read_config(path))
-    _check_same(recipe, target, path)
+    _check_same(recipe, target, f"than {path} states")
     trained = _trained(folder, recipe)
-    model = load(source, device="cpu")  # verifies the file, and that it fits its networks
+    model = load(folder / WEIGHTS, device="cpu")  # verifies the file, and that it fits its networks
+    _check_same(recipe, complete(model.config), f"than {folder / WEIGHTS} was")
 
     uri = weights_uri or (target.weights.uri if target.weights else f"{target.name}.safetensors")
     home = _home(uri, path)
+    text = path.read_text(encoding="utf-8")
+    yamlfile.replace_keys(text, {"weights": {}, "trained": {}})  # refuses what it cannot edit
     model.config = target  # the file's metadata is to carry the card as it stands now
     model.save(home)
     weights = WeightsConfig(
@@ -55,46 +57,52 @@ def publish(
         parameters=sum(p.numel() for p in model.networks.parameters()),
     )
     blocks = {"weights": weights.model_dump(), "trained": trained.model_dump()}
-    write_text(path, yamlfile.replace_keys(path.read_text(encoding="utf-8"), blocks))
+    write_text(path, yamlfile.replace_keys(text, blocks))
     return [home, path]
 
 
-def _check_same(run: ZooConfig, target: ZooConfig, path: Path) -> None:
-    ours, theirs = run.recipe(), target.recipe()
-    different = [key for key in ours if key not in _DESCRIBES and ours[key] != theirs[key]]
-    if different:
-        raise ConfigError(
-            f"the run was trained by another recipe than {path} states: "
-            f"{_show(different[0], ours)} in the run, {_show(different[0], theirs)} in the file.",
-            hint="Train by the file as it is, or set the file back to what was trained.",
-        )
-
-
-def _show(key: str, recipe: dict[str, Any]) -> str:
-    return f"{key}: {json.dumps(recipe[key])}"
+def _check_same(run: ZooConfig, other: ZooConfig, what: str) -> None:
+    ours, theirs = (dict(flat(config.recipe())) for config in (run, other))
+    for key in sorted(ours.keys() | theirs.keys()):
+        if ours.get(key) != theirs.get(key) and key.partition(".")[0] not in _DESCRIBES:
+            raise ConfigError(
+                f"the run was trained by another recipe {what}: {key} is "
+                f"{json.dumps(ours.get(key))} in the run, {json.dumps(theirs.get(key))} there.",
+                hint="Train by the file as it is, or set the file back to what was trained.",
+            )
 
 
 def _trained(folder: Path, recipe: ZooConfig) -> TrainedConfig:
-    record = folder / "trained.json"
+    record = folder / RECORD
+    finish = f"Finish it: genzoo train {recipe.name} --output {folder} --resume"
     try:
         data = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise TrainingError(
-            f"{folder} is not a finished run: it has no readable trained.json.",
-            hint=f"Finish it: genzoo train {recipe.name} --output {folder} --resume",
+            f"{folder} is not a finished run: it has no readable {RECORD}.",
+            hint=finish,
         ) from None
-    return validate(TrainedConfig, data, source=str(record))
+    trained = validate(TrainedConfig, data, source=str(record))
+    if trained.steps != recipe.training.steps:
+        raise TrainingError(
+            f"{folder} has done {trained.steps} of {recipe.training.steps} steps.", hint=finish
+        )
+    return trained
 
 
 def _home(uri: str, path: Path) -> Path:
     home = local_file(uri, path)
-    if home is not None:
-        return home
-    if uri.startswith("pkg://"):
+    if "://" in uri and not uri.startswith(("pkg://", "file://")):
+        raise ConfigError(
+            f"cannot write to {uri}.",
+            hint="Publish to a pkg:// place or a path beside the YAML file, and upload that.",
+        )
+    if home is None:
         raise ConfigError(
             f"the package of {uri} is not installed.", hint="Install it, editable, and try again."
         )
-    raise ConfigError(
-        f"cannot write to {uri}.",
-        hint="Publish to a pkg:// place or a path beside the YAML file, and upload that.",
-    )
+    if home.suffix != ".safetensors":
+        raise ConfigError(
+            f"weights cannot be called {home.name}.", hint="Give a name that ends in .safetensors."
+        )
+    return home

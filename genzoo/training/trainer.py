@@ -87,6 +87,8 @@ class Trainer:
         )
         drawn = self._sampling if self.average is None else self.average.module
         self.state = Run(config, folder, Model(config, cast(nn.ModuleDict, drawn), self.objective))
+        self.machines: tuple[str, ...] = (self.engine.machine(),)
+        """What the run ran on, session by session, each named once."""
         self._finite = torch.ones((), dtype=torch.bool, device=self.engine.device)
         self._saved = -1
 
@@ -118,6 +120,8 @@ class Trainer:
             checkpoint.load_optimizer(optimizer, tensors, f"optimizer.{name}")
         self.state.step = self._saved = done
         self.state.seconds = found.position.seconds
+        earlier = found.position.machines
+        self.machines = (*earlier, *(m for m in self.machines if m not in earlier))
         return True
 
     def run(self) -> Model:
@@ -149,7 +153,7 @@ class Trainer:
             self._call("on_step")
             if state.step % settings.checkpoint_every == 0:
                 self._save()
-            if self.engine.anywhere(stop.made):
+            if self.engine.may_ask(state.step) and self.engine.anywhere(stop.made):
                 return
 
     def train_step(self, step: int, images: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
@@ -223,7 +227,7 @@ class Trainer:
         # A gradient that is not finite spoils the state, and only the next loss would show it.
         self._demand(self._state_is_finite(), f"the training state after step {state.step}")
         if self.engine.is_main:
-            position = checkpoint.Position(state.step, state.seconds)
+            position = checkpoint.Position(state.step, state.seconds, self.machines)
             keep = self.config.training.keep
             folder = checkpoint.save(self.checkpoints, position, self._tensors(), state.model, keep)
             self._call("on_checkpoint", folder)

@@ -167,7 +167,7 @@ def test_info_shows_card_settings_recipe_and_use(done) -> None:
         assert fact in text
     lines = text.splitlines()
     (latent,) = (line for line in lines if line.startswith("latent_dim "))
-    assert "integer, >= 1" in latent
+    assert "whole number, >= 1" in latent
     assert "default " in latent
     assert any(line.startswith("penalties.r1 ") and "(R1, Mescheder" in line for line in lines)
     assert "batch_size: 64" in lines

@@ -271,14 +271,6 @@ def test_latents_come_in_the_dtype_of_the_generator(dtype: torch.dtype) -> None:
     assert objective().sample(make_networks(dtype), Noise(0, range(2)), None).dtype == dtype
 
 
-def test_networks_may_be_wrapped() -> None:
-    networks = make_networks()
-    expected, _ = objective().loss("generator", networks, make_batch(), 0)
-    wrapped = nn.ModuleDict({role: nn.DataParallel(net) for role, net in networks.items()})
-    loss, _ = objective().loss("generator", wrapped, make_batch(), 0)
-    assert loss.item() == expected.item()
-
-
 def test_a_generator_without_latent_dim_is_named() -> None:
     with pytest.raises(PluginError, match="Linear") as caught:
         objective().sample(nn.ModuleDict({"generator": nn.Linear(2, 2)}), Noise(0, [0]), None)

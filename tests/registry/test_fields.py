@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
@@ -21,6 +21,11 @@ class Outer(Config):
     kind: Literal["wide", "deep"] = "wide"
     only: Literal["this"] = "this"
     widths: tuple[Annotated[int, Field(ge=1)], ...] = (4, 2)
+    range: tuple[float, float] = (0.0, 1.0)
+    names: tuple[str, ...] = ()
+    kinds: tuple[Literal["wide", "deep"], ...] = ()
+    sizes: tuple[tuple[Annotated[int, Field(ge=1)], ...], ...] = ()
+    options: dict[str, Any] = Field(default_factory=dict)
     limit: int | None = Field(None, ge=1)
     fast: bool = False
     required: str
@@ -36,7 +41,8 @@ def rows() -> dict[str, dict[str, object]]:
 
 def test_fields_stand_in_order_with_nested_ones_dotted(rows) -> None:
     assert list(rows) == [
-        *("width", "rate", "kind", "only", "widths", "limit", "fast", "required"),
+        *("width", "rate", "kind", "only", "widths", "range", "names", "kinds", "sizes", "options"),
+        *("limit", "fast", "required"),
         "inner.weight",
     ]
 
@@ -44,14 +50,19 @@ def test_fields_stand_in_order_with_nested_ones_dotted(rows) -> None:
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [
-        ("width", "integer, >= 8, <= 64, a multiple of 8"),
+        ("width", "whole number, >= 8, <= 64, a multiple of 8"),
         ("rate", "number, > 0"),
         ("kind", "wide | deep"),
         ("only", "this"),
-        ("widths", "list of integer, >= 1"),
-        ("limit", "integer, >= 1 or null"),
-        ("fast", "boolean"),
-        ("required", "string"),
+        ("widths", "list of whole numbers, each >= 1"),
+        ("range", "list of 2 numbers"),
+        ("names", "list of texts"),
+        ("kinds", "list of wide | deep"),
+        ("sizes", "list of list of whole numbers, each >= 1"),
+        ("options", "map"),
+        ("limit", "whole number, >= 1 or null"),
+        ("fast", "true or false"),
+        ("required", "text"),
         ("inner.weight", "number, >= 0, < 1"),
     ],
 )

@@ -256,3 +256,18 @@ def test_a_file_that_is_not_made_of_lines_is_not_edited(text: str) -> None:
     with pytest.raises(ConfigError, match="cannot edit") as caught:
         yamlfile.replace_keys(text, {"weights": 2})
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["1:30", "012", "1_000", "0b11"])
+def test_what_only_yaml_1_1_takes_for_a_number_is_a_text(text: str) -> None:
+    assert yamlfile.parse(f"a: {text}", source="here") == {"a": text}
+    assert yamlfile.parse(yamlfile.dump({"a": text}), source="here") == {"a": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("-12", -12), ("0", 0), ("1.5", 1.5), (".5", 0.5), ("1e1", 10.0), ("3.", 3.0)],
+)
+def test_numbers(text: str, value: float) -> None:
+    found = yamlfile.parse(f"a: {text}", source="here")["a"]
+    assert (found, type(found)) == (value, type(value))

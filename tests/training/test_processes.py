@@ -23,6 +23,7 @@ JOBS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "adversarial": ("mlp-gan", {}),
     "variational": ("vae", {"training__steps": 5}),
     "clipped": ("mlp-gan", {"training__steps": 5, "training__clip_norm": 0.01}),
+    "batch-norm": ("dcgan", {}),
     "odd": ("mlp-gan", {"training__batch_size": 7}),
     "interrupted": ("toy", {"objective__config": {"interrupt_at": 7, "process": 1}}),
     "not-finite": ("toy", {"objective__config": {"nan_at": 13, "process": 1}}),
@@ -89,6 +90,13 @@ def test_a_batch_that_cannot_be_shared_is_refused(folder: Path) -> None:
         assert ending.startswith("ConfigError: training.batch_size 7 cannot be shared")
         assert "multiple of 2" in ending
     assert not (folder / "odd").exists()
+
+
+def test_batch_norm_that_would_see_a_part_of_the_batch_is_refused(folder: Path) -> None:
+    for ending, _ in endings(folder, "batch-norm"):
+        assert ending.startswith("UnsupportedError: BatchNorm cannot see the global batch")
+        assert "one process" in ending
+    assert not (folder / "batch-norm").exists()
 
 
 @pytest.mark.parametrize(

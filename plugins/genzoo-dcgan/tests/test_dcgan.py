@@ -8,8 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from genzoo import ImageSpec, UnsupportedError
-from genzoo.errors import LabelError
+from genzoo import ImageSpec, LabelError, UnsupportedError
 from genzoo_dcgan.config import DCGANConfig
 from genzoo_dcgan.networks import Discriminator, Generator, build, halvings
 

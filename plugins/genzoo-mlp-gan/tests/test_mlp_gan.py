@@ -7,8 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from genzoo import ImageSpec, UnsupportedError
-from genzoo.errors import LabelError
+from genzoo import ImageSpec, LabelError, UnsupportedError
 from genzoo_mlp_gan.config import MLPGANConfig
 from genzoo_mlp_gan.networks import MAX_VALUES, Discriminator, Generator, build
 

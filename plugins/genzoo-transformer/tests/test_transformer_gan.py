@@ -9,8 +9,8 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from genzoo.errors import LabelError, UnsupportedError
-from genzoo.registry.specs import ImageSpec, resolve
+from genzoo import ImageSpec, LabelError, UnsupportedError
+from genzoo.registry.specs import resolve
 from genzoo_transformer import plugin
 from genzoo_transformer.config import TransformerGANConfig
 from genzoo_transformer.networks import (

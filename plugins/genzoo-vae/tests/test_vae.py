@@ -9,8 +9,8 @@ import torch
 from pydantic import ValidationError
 from torch.distributions import Normal, kl_divergence
 
-from genzoo.errors import LabelError, UnsupportedError
-from genzoo.registry.specs import ImageSpec, resolve
+from genzoo import ImageSpec, LabelError, UnsupportedError
+from genzoo.registry.specs import resolve
 from genzoo_vae import plugin
 from genzoo_vae.config import VAEConfig
 from genzoo_vae.networks import ConditionalNorm, build, count_halvings

@@ -12,8 +12,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from genzoo import ImageSpec, UnsupportedError
-from genzoo.errors import LabelError
+from genzoo import ImageSpec, LabelError, UnsupportedError
 from genzoo_dcgan.config import DCGANConfig
 
 __all__ = ["Discriminator", "Generator", "build", "halvings"]
@@ -118,7 +117,7 @@ class Discriminator(nn.Module):
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    # Convolutions keep the layout they are given; this one trains a tenth faster on a CPU.
+    # Convolutions keep the layout they are given, and this one trains faster on a CPU.
     return x.contiguous(memory_format=torch.channels_last)
 
 

@@ -12,8 +12,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from genzoo import ImageSpec, UnsupportedError
-from genzoo.errors import LabelError
+from genzoo import ImageSpec, LabelError, UnsupportedError
 from genzoo_mlp_gan.config import MLPGANConfig
 
 __all__ = ["MAX_VALUES", "Discriminator", "Generator", "build"]

@@ -1,1 +1,1 @@
-"""A generative adversarial network with a transformer generator, for genzoo."""
+"""`transformer-gan`, a GAN whose generator is a transformer over patches, as a genzoo plugin."""

@@ -1,4 +1,4 @@
-"""The config of the transformer GAN."""
+"""The config of `transformer-gan`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from genzoo.registry.schema import Config
+from genzoo import Config
+
+__all__ = ["TransformerGANConfig"]
 
 
 class TransformerGANConfig(Config):

@@ -1,7 +1,7 @@
 """The generator, a transformer over patches, and the discriminator, strided convolutions.
 
 The latent and the class make a style. It seeds every token (as in TransGAN, Jiang et al. 2021,
-arXiv:2102.07074), and sets the scale and shift of every normalisation (ViTGAN, Lee et al. 2021,
+arXiv:2102.07074), and sets the scale and shift of every normalization (ViTGAN, Lee et al. 2021,
 arXiv:2107.04589).
 """
 
@@ -11,9 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genzoo.errors import LabelError, UnsupportedError
-from genzoo.registry.specs import ImageSpec
+from genzoo import ImageSpec, LabelError, UnsupportedError
 from genzoo_transformer.config import TransformerGANConfig
+
+__all__ = [
+    "Block",
+    "Discriminator",
+    "Generator",
+    "SelfAttention",
+    "SelfModulatedNorm",
+    "assemble",
+    "build",
+    "choose_patch_size",
+]
 
 MIN_SIDE = 8
 MAX_TOKENS = 64
@@ -68,7 +78,7 @@ class SelfModulatedNorm(nn.Module):
         self.modulation = nn.Linear(style_dim, 2 * width)
 
     def forward(self, tokens: Tensor, style: Tensor) -> Tensor:
-        """Return tokens (B, T, width), normalised and modulated by style (B, style_dim)."""
+        """Return tokens (B, T, width), normalized and modulated by style (B, style_dim)."""
         scale, shift = self.modulation(style)[:, None].chunk(2, dim=-1)
         return torch.addcmul(shift, self.norm(tokens), 1 + scale)
 
@@ -169,7 +179,7 @@ def assemble(patches: Tensor, grid: tuple[int, int], patch_size: int) -> Tensor:
 
 
 class Discriminator(nn.Module):
-    """Strided convolutions without normalisation; the class enters by projection.
+    """Strided convolutions without normalization; the class enters by projection.
 
     logit = a . phi(x) + <e(y), phi(x)> (Miyato & Koyama 2018, arXiv:1802.05637).
     """

@@ -1,19 +1,17 @@
-"""What this distribution gives to genzoo. It must stay torch-free: listing imports it."""
+"""What this distribution brings to genzoo."""
 
 from __future__ import annotations
 
-from genzoo.registry.hookspecs import hookimpl
-from genzoo.registry.specs import Architecture
+import genzoo
 
 
-@hookimpl
-def genzoo_architectures() -> list[Architecture]:
-    """Return the transformer GAN."""
+@genzoo.hookimpl
+def genzoo_architectures() -> list[genzoo.Architecture]:
+    """Return `transformer-gan`."""
     return [
-        Architecture(
+        genzoo.Architecture(
             name="transformer-gan",
-            api_version=1,
-            summary="Transformer over patch tokens against a convolutional discriminator",
+            summary="Transformer over patch tokens against a convolutional discriminator.",
             paper="arXiv:2107.04589",
             objective="adversarial",
             config="genzoo_transformer.config:TransformerGANConfig",

@@ -1,1 +1,1 @@
-"""A convolutional variational autoencoder for genzoo."""
+"""`vae`, a convolutional variational autoencoder (Kingma and Welling 2013), as a genzoo plugin."""

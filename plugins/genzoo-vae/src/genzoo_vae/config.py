@@ -1,4 +1,4 @@
-"""The config of the VAE."""
+"""The config of `vae`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from genzoo.registry.schema import Config
+from genzoo import Config
+
+__all__ = ["Likelihood", "VAEConfig"]
 
 Likelihood = Literal["bernoulli", "gaussian", "categorical", "discretized-logistic"]
 

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn import functional as F
 
-from genzoo.errors import LabelError, UnsupportedError
+from genzoo import ImageSpec, LabelError, UnsupportedError
 from genzoo.objectives.common import at_least_float32
 from genzoo.objectives.likelihoods import image_distribution, parameters_per_channel
-from genzoo.registry.specs import ImageSpec
 from genzoo_vae.config import VAEConfig
+
+__all__ = ["ConditionalNorm", "Decoder", "Encoder", "build", "count_halvings"]
 
 MIN_SIDE = 8
 _BASE = 4  # the shorter side ends up _BASE to 2 * _BASE - 1 pixels long
@@ -65,7 +66,7 @@ class ConditionalNorm(nn.Module):
             self.modulation = nn.Linear(condition_dim, 2 * channels)
 
     def forward(self, features: Tensor, condition: Tensor | None) -> Tensor:
-        """Normalise features (B, channels, H, W) under condition (B, condition_dim)."""
+        """Normalize features (B, channels, H, W) under condition (B, condition_dim)."""
         features = self.norm(features)
         if condition is None:
             return features

@@ -1,19 +1,17 @@
-"""What this distribution gives to genzoo. It must stay torch-free: listing imports it."""
+"""What this distribution brings to genzoo."""
 
 from __future__ import annotations
 
-from genzoo.registry.hookspecs import hookimpl
-from genzoo.registry.specs import Architecture
+import genzoo
 
 
-@hookimpl
-def genzoo_architectures() -> list[Architecture]:
-    """Return the convolutional VAE."""
+@genzoo.hookimpl
+def genzoo_architectures() -> list[genzoo.Architecture]:
+    """Return `vae`."""
     return [
-        Architecture(
+        genzoo.Architecture(
             name="vae",
-            api_version=1,
-            summary="Convolutional variational autoencoder with residual blocks",
+            summary="Convolutional variational autoencoder with residual blocks.",
             paper="arXiv:1312.6114",
             objective="variational",
             config="genzoo_vae.config:VAEConfig",
