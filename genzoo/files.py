@@ -12,7 +12,29 @@ from pathlib import Path
 
 from genzoo.errors import OutputError
 
-__all__ = ["atomic_file", "atomic_folder", "check_writable", "write_text"]
+__all__ = [
+    "atomic_file",
+    "atomic_folder",
+    "check_writable",
+    "expand_home",
+    "user_cache",
+    "write_text",
+]
+
+
+def expand_home(path: Path) -> Path:
+    """Return the path with `~` replaced by the home folder; OutputError where there is none."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise OutputError(
+            f"there is no home folder for {path}.", hint="Write the folder out, without ~."
+        ) from None
+
+
+def user_cache() -> Path:
+    """Return genzoo's folder in the user's cache folder, which XDG_CACHE_HOME may name."""
+    return expand_home(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "genzoo"
 
 
 def check_writable(path: Path) -> None:
@@ -34,13 +56,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises OutputError where that fails, and for a `path` that is there and no regular file.
     """
     with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)  # first: `new/../there` is there only then
         if path.exists() and not path.is_file():
             # To rename onto a device would replace the device itself.
             raise OutputError(
                 f"cannot write {path}: it is there already, and not a file.",
                 hint="Give the name of a file.",
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
         beside = Path(name)

@@ -92,6 +92,11 @@ def save_arrays(images: Tensor, labels: Tensor | None, path: str | os.PathLike[s
 
 def grid(images: Tensor, columns: int | None = None) -> Tensor:
     """Return images (N, C, H, W) or (C, H, W) in [0, 1], or uint8, as one uint8 (3, H', W')."""
+    if not isinstance(images, Tensor):
+        raise OutputError(
+            f"images are a {type(images).__name__}.",
+            hint="Give a tensor, as torch.as_tensor makes of an array.",
+        )
     images = images.detach().cpu()
     images = images / 255 if images.dtype == torch.uint8 else images.float()
     images = images.unsqueeze(0) if images.ndim == 3 else images

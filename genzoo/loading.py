@@ -47,9 +47,9 @@ def load(
     UnsupportedError for a `dtype` that is not of floating point.
     """
     where = find_device(device)
-    if dtype is not None and not dtype.is_floating_point:
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise UnsupportedError(
-            f"a model cannot be {dtype}.", hint="Use torch.float32, torch.bfloat16 or the like."
+            f"a model cannot be {dtype!r}.", hint="Use torch.float32, torch.bfloat16 or the like."
         )
     return _open(name_or_path).to(where, dtype).eval()
 
@@ -60,9 +60,8 @@ def _open(name_or_path: str | os.PathLike[str]) -> Model:
         return _from_zoo(entry.config, entry.path)
     if path.suffix in (".yaml", ".yml"):
         return _from_zoo(read_config(path), path)
-    if name_or_path != "" and os.path.isdir(
-        path
-    ):  # unlike Path's, os.path's tests are False where one may not look
+    # Unlike Path's, os.path's tests are False where one may not look.
+    if name_or_path != "" and os.path.isdir(path):
         return _from_file(run_weights(path))
     if os.path.isfile(path) or path.suffix == ".safetensors":
         return _from_file(path)
@@ -120,7 +119,7 @@ def run_weights(folder: Path) -> Path:
     final = folder / WEIGHTS
     checkpoints = sorted(folder.glob(f"checkpoints/step-*/{WEIGHTS}"))
     for file in (final, *reversed(checkpoints)):
-        if file.is_file():
+        if os.path.isfile(file):
             return file
     raise WeightsError(
         f"{folder} is not the folder of a training run: it has no weights yet.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from genzoo._version import __version__
 from genzoo.errors import LabelError, UnsupportedError
-from genzoo.noise import Noise, check_seed
+from genzoo.noise import Noise, seed_or_any
 from genzoo.objectives.base import (
     CanEncode,
     CanInterpolate,
@@ -54,6 +53,10 @@ class Model(nn.Module):
         return self.config.image_spec
 
     @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self.image.channels, self.image.height, self.image.width
+
+    @property
     def classes(self) -> int | None:
         """The number of classes, None for an unconditional model."""
         return self.config.classes
@@ -78,7 +81,7 @@ class Model(nn.Module):
         same seed; a sequence is handed out in turn. Raises LabelError for labels out of range or
         given to an unconditional model, UnsupportedError for an n, seed or batch size out of range.
         """
-        seed = _seed(seed)
+        seed = seed_or_any(seed)
         wanted = self.labels(n, seed, labels)
 
         def draw(rows: range) -> Tensor:
@@ -89,12 +92,12 @@ class Model(nn.Module):
 
     def labels(self, n: int, seed: int | None = None, labels: Labels = None) -> Tensor | None:
         """Return the labels int64 (n,) of `sample(n, seed, labels)`, None if unconditional."""
-        if n < 0:
-            raise UnsupportedError(f"n is {n}.", hint="Ask for 0 images or more.")
+        if not isinstance(n, int) or n < 0:
+            raise UnsupportedError(f"n is {n!r}.", hint="Ask for 0 images or more.")
         if labels is None:
             if self.classes is None:
                 return None
-            noise = Noise(_seed(seed), range(n), stream="labels", device=self.device)
+            noise = Noise(seed_or_any(seed), range(n), stream="labels", device=self.device)
             return noise.integers(self.classes)
         given = self._check_labels(labels)
         return given[torch.arange(n, device=self.device) % len(given)]
@@ -116,7 +119,7 @@ class Model(nn.Module):
         objective = self.require(CanInterpolate, "interpolate")
         if frames < 2:
             raise UnsupportedError(f"frames is {frames}.", hint="A walk has 2 frames or more.")
-        seed = _seed(seed)
+        seed = seed_or_any(seed)
         wanted = self.labels(n, seed, labels)
         start, end = (
             objective.latents(self.networks, Noise(seed, range(n), stream=s, device=self.device))
@@ -183,7 +186,7 @@ class Model(nn.Module):
         pixels, wanted = self._inputs(images, labels)
         parts = []
         for rows in _batches(len(pixels), batch_size):
-            noise = Noise(_seed(seed), rows, stream="likelihood", device=self.device)
+            noise = Noise(seed_or_any(seed), rows, stream="likelihood", device=self.device)
             part = pixels[rows.start : rows.stop]
             parts.append(
                 objective.log_likelihood(self.networks, part, _rows(wanted, rows), noise, samples)
@@ -216,11 +219,15 @@ class Model(nn.Module):
         )
 
     def _inputs(self, images: Tensor, labels: Labels) -> tuple[Tensor, Tensor | None]:
-        shape = (self.image.channels, self.image.height, self.image.width)
-        if images.ndim != 4 or tuple(images.shape[1:]) != shape or not len(images):
+        if not isinstance(images, Tensor):
+            raise UnsupportedError(
+                f"images are a {type(images).__name__}.",
+                hint="Give a tensor, as torch.as_tensor makes of an array.",
+            )
+        if images.ndim != 4 or tuple(images.shape[1:]) != self._shape or not len(images):
             raise UnsupportedError(
                 f"images have shape {tuple(images.shape)}, "
-                f"{self.name} takes (B, {', '.join(map(str, shape))}).",
+                f"{self.name} takes (B, {', '.join(map(str, self._shape))}).",
                 hint="Give at least one image, of that many channels and that size.",
             )
         pixels = images.to(self.device)
@@ -268,15 +275,10 @@ class Model(nn.Module):
         return given
 
     def _draw(self, draw: Callable[[range], Tensor], n: int, batch_size: int) -> Tensor:
-        shape = (self.image.channels, self.image.height, self.image.width)
-        images = torch.empty((n, *shape), dtype=torch.float32, device=self.device)
+        images = torch.empty((n, *self._shape), dtype=torch.float32, device=self.device)
         for rows in _batches(n, batch_size):
             images[rows.start : rows.stop] = draw(rows).float().add(1).div(2).clamp(0, 1)
         return images
-
-
-def _seed(seed: int | None) -> int:
-    return secrets.randbelow(2**32) if seed is None else check_seed(seed)
 
 
 def _rows(labels: Tensor | None, rows: range) -> Tensor | None:
@@ -284,8 +286,8 @@ def _rows(labels: Tensor | None, rows: range) -> Tensor | None:
 
 
 def _batches(n: int, batch_size: int) -> Iterator[range]:
-    if batch_size < 1:
-        raise UnsupportedError(f"batch_size is {batch_size}.", hint="Use 1 or more.")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UnsupportedError(f"batch_size is {batch_size!r}.", hint="Use 1 or more.")
     return (range(start, min(start + batch_size, n)) for start in range(0, n, batch_size))
 
 

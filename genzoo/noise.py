@@ -7,6 +7,7 @@ Both sources are counter-based (Philox, Salmon et al. 2011, "Parallel random num
 from __future__ import annotations
 
 import operator
+import secrets
 import zlib
 from collections.abc import Sequence
 from typing import Protocol
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from genzoo.errors import UnsupportedError
 
-__all__ = ["MAX_SEED", "Noise", "NoiseSource", "StepNoise", "check_seed"]
+__all__ = ["MAX_SEED", "Noise", "NoiseSource", "StepNoise", "check_seed", "seed_or_any"]
 
 MAX_SEED = 2**63 - 1
 """Seeds are 0 to MAX_SEED."""
@@ -51,6 +52,11 @@ class NoiseSource(Protocol):
 
     def integers(self, high: int) -> Tensor:
         """Return int64 (N,), uniform over 0 ... high - 1."""
+
+
+def seed_or_any(seed: int | None) -> int:
+    """Return the seed, checked, or any where it is None."""
+    return secrets.randbelow(2**32) if seed is None else check_seed(seed)
 
 
 def _generator(seed: int, stream: str, call: int, counter: int) -> np.random.Generator:

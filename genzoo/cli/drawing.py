@@ -20,6 +20,7 @@ from genzoo.cli.arguments import (
     parse_labels,
 )
 from genzoo.cli.output import counted
+from genzoo.files import check_writable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,9 +60,10 @@ def sample(
     check_output(output, ".png", ".npz")
     from genzoo.images import save_arrays, save_image
     from genzoo.loading import load
+    from genzoo.noise import seed_or_any
 
     model = load(name, device)
-    output, seed = output or Path(f"{model.name}.png"), _seed(seed)
+    output, seed = output or _free(f"{model.name}.png"), seed_or_any(seed)
     classes = model.labels(n, seed, wanted)
     images = model.sample(n, seed, classes, batch_size)
     if output.suffix.lower() == ".npz":
@@ -75,7 +77,9 @@ def sample(
 def interpolate(
     name: ModelName,
     n: Annotated[int, typer.Option("-n", min=1, max=_MOST, help="How many walks.")] = 8,
-    frames: Annotated[int, typer.Option(min=2, help="Images in a walk, both ends counted.")] = 16,
+    frames: Annotated[
+        int, typer.Option(min=2, max=1000, help="Images in a walk, both ends counted.")
+    ] = 16,
     seed: Seed = None,
     labels: LabelText = None,
     output: Annotated[
@@ -95,9 +99,10 @@ def interpolate(
     check_output(output, ".gif", ".png")
     from genzoo.images import save_animation, save_image
     from genzoo.loading import load
+    from genzoo.noise import seed_or_any
 
     model = load(name, device)
-    output, seed = output or Path(f"{model.name}-interpolation.gif"), _seed(seed)
+    output, seed = output or _free(f"{model.name}-interpolation.gif"), seed_or_any(seed)
     classes = model.labels(n, seed, wanted)
     walks = model.interpolate(n, frames, seed, classes, batch_size)
     facts = _provenance(model, seed=str(seed), labels=_list(classes))
@@ -149,7 +154,7 @@ def reconstruct(
 
     model = load(name, device)
     model.require(CanReconstruct, "reconstruct")
-    output = output or Path(f"{model.name}-reconstruction.png")
+    output = output or _free(f"{model.name}-reconstruction.png")
     originals, own, origin = _originals(model, images, n, split, data)
     made = model.reconstruct(originals, wanted or own, batch_size).cpu()
     pairs = torch.stack([originals / 255, made], dim=1).flatten(0, 1)
@@ -175,6 +180,11 @@ def _originals(
     rows = [source[index] for index in range(n)]
     labels = [label for _, label in rows if label is not None]
     return torch.stack([pixels for pixels, _ in rows]), labels or None, origin
+
+
+def _free(name: str) -> Path:
+    check_writable(Path(name))
+    return Path(name)
 
 
 def _seed(seed: int | None) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +32,17 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("Interrupted.", err=True)
             raise typer.Exit(_INTERRUPTED) from None
+        except BrokenPipeError:  # as in `genzoo list | head -1`: typer ends that quietly
+            raise
+        except OSError as error:  # the machine says no: a full disk, no permission, no such folder
+            what = f"{error.filename}: " if error.filename else ""
+            print_error(
+                GenzooError(
+                    f"{what}{error.strerror or error}.",
+                    hint="Check that what it needs is there, may be read or written, and has room.",
+                )
+            )
+            raise typer.Exit(_WRONG) from None
 
 
 app = typer.Typer(
@@ -72,4 +85,7 @@ app.command("publish")(keeping.publish)
 
 def run() -> None:
     """Run the command line of this process."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller, as `>&-` does
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open as long as we run
     app(prog_name="genzoo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -76,6 +77,8 @@ def train(
         typer.echo(f"Stopped after step {stop.step}; nothing is lost. Go on with:", err=True)
         typer.echo(shlex.join(["genzoo", "train", name, *options, *flags, "--resume"]), err=True)
         raise typer.Exit(128 + stop.number) from None
+    if os.environ.get("RANK", "0") != "0":
+        return  # one of several processes says it
     where = shlex.quote(str(folder))
     typer.echo(f"{config.name} is trained. The run is in {folder}; draw from it with:")
     typer.echo(f"genzoo sample {where} -o {config.name}.png")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
@@ -25,6 +25,7 @@ from torchvision.datasets.utils import check_integrity
 from genzoo.data.configs import DigitsConfig, TorchvisionConfig
 from genzoo.data.fitting import ImageDataset, Split, TensorImages, fit_tensors
 from genzoo.errors import DataError
+from genzoo.files import expand_home, user_cache
 from genzoo.registry.specs import ImageSpec
 
 __all__ = [
@@ -38,8 +39,6 @@ __all__ = [
     "mnist",
 ]
 
-_log = logging.getLogger(__name__)
-
 _DIGIT_NAMES = tuple("0123456789")
 _DIGITS_TRAIN = 1500  # of 1,797
 _STALLED = 30.0  # seconds without a byte before a download is given up
@@ -48,11 +47,10 @@ _STALLED = 30.0  # seconds without a byte before a download is given up
 def data_root(root: Path | None) -> Path:
     """Return the folder of downloaded sets: `root`, else GENZOO_DATA, else the user's cache."""
     if root is not None:
-        return root.expanduser()
+        return expand_home(root)
     if named := os.environ.get("GENZOO_DATA"):
-        return Path(named).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "genzoo" / "data"
+        return expand_home(Path(named))
+    return user_cache() / "data"
 
 
 def digits(config: DigitsConfig, image: ImageSpec, split: Split, root: Path | None) -> TensorImages:
@@ -153,7 +151,7 @@ def _ensure(name: str, kind: Any, folder: Path, files: list[Path]) -> None:
     missing = [file for file in files if not file.is_file()]
     if not missing:
         return
-    _log.info("downloading %s to %s", name, folder)
+    print(f"genzoo: downloading {name} to {folder}", file=sys.stderr)
     try:
         _download(kind, folder)
     except (OSError, RuntimeError, EOFError, HTTPException, TarError) as error:

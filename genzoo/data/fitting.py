@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ _CHUNK = 4096  # images converted at a time: what resizing needs beside them sta
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601-7, section 2.5.1; what Pillow uses as well
 
 
+@runtime_checkable
 class ImageDataset(Protocol):
     """Images of one size, with labels or without."""
 

@@ -16,6 +16,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from genzoo.data.configs import FolderConfig
 from genzoo.data.fitting import Split, check_spec
 from genzoo.errors import DataError
+from genzoo.files import expand_home
 from genzoo.registry.specs import ImageSpec
 
 __all__ = ["FolderImages", "folder"]
@@ -66,7 +67,7 @@ def folder(config: FolderConfig, image: ImageSpec, split: Split, root: Path | No
     with a dot are passed over. `root` is not used. Raises DataError where no images are found, or
     the classes are not those that `image` asks for.
     """
-    path = Path(config.path).expanduser().absolute()
+    path = expand_home(Path(config.path)).absolute()
     if not path.is_dir():
         raise DataError(
             f"there is no folder {path}.",
@@ -140,7 +141,13 @@ def _find(path: Path, class_names: tuple[str, ...]) -> list[tuple[str, int]]:
 
 
 def _walk(path: Path) -> Iterator[str]:
+    seen: set[str] = set()
     for parent, folders, files in os.walk(path, onerror=_unreadable, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link that leads back would be followed round and round
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (os.path.join(parent, name) for name in files if _is_image(name))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from genzoo.data.fitting import ImageDataset, Split
 from genzoo.data.folder import FolderImages
+from genzoo.errors import PluginError
 from genzoo.registry.catalog import part_config
 from genzoo.registry.config import ZooConfig
 from genzoo.registry.discovery import registry
@@ -22,7 +23,12 @@ def load_dataset(config: ZooConfig, split: Split, root: Path | None = None) -> I
     """
     spec = registry().dataset(config.dataset.name, config.requires)
     values = part_config(spec, config.dataset.config, source=config.source, at="dataset.config")
-    dataset: ImageDataset = resolve(spec.factory)(values, config.image_spec, split, root)
+    dataset = resolve(spec.factory)(values, config.image_spec, split, root)
+    if not isinstance(dataset, ImageDataset):
+        raise PluginError(
+            f"dataset {spec.name!r} built {dataset!r}.",
+            hint="Its factory must return a genzoo.data.fitting.ImageDataset.",
+        )
     return dataset
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from genzoo.registry.hookspecs import hookimpl
 from genzoo.registry.specs import Dataset, ImageSpec, Objective
 
-_DIGITS = tuple("0123456789")
-
 
 @hookimpl
 def genzoo_objectives() -> list[Objective]:
@@ -42,7 +40,6 @@ def genzoo_datasets() -> list[Dataset]:
             factory="genzoo.data.datasets:mnist",
             image=ImageSpec(1, 28, 28, 10),
             licence="CC-BY-SA-3.0",
-            class_names=_DIGITS,
             homepage="http://yann.lecun.com/exdb/mnist/",
         ),
         Dataset(
@@ -52,18 +49,6 @@ def genzoo_datasets() -> list[Dataset]:
             factory="genzoo.data.datasets:fashion_mnist",
             image=ImageSpec(1, 28, 28, 10),
             licence="MIT",
-            class_names=(
-                "T-shirt/top",
-                "Trouser",
-                "Pullover",
-                "Dress",
-                "Coat",
-                "Sandal",
-                "Shirt",
-                "Sneaker",
-                "Bag",
-                "Ankle boot",
-            ),
             homepage="https://github.com/zalandoresearch/fashion-mnist",
         ),
         Dataset(
@@ -73,18 +58,6 @@ def genzoo_datasets() -> list[Dataset]:
             factory="genzoo.data.datasets:cifar10",
             image=ImageSpec(3, 32, 32, 10),
             licence="none stated by its authors",
-            class_names=(
-                "airplane",
-                "automobile",
-                "bird",
-                "cat",
-                "deer",
-                "dog",
-                "frog",
-                "horse",
-                "ship",
-                "truck",
-            ),
             homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
         ),
         Dataset(
@@ -102,7 +75,6 @@ def genzoo_datasets() -> list[Dataset]:
             factory="genzoo.data.datasets:digits",
             image=ImageSpec(1, 8, 8, 10),
             licence="CC-BY-4.0",
-            class_names=_DIGITS,
             homepage="https://doi.org/10.24432/C50P49",
         ),
     ]

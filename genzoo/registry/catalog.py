@@ -19,6 +19,7 @@ from genzoo.registry.schema import Config, validate
 from genzoo.registry.specs import Architecture, Dataset, Objective, resolve
 
 __all__ = [
+    "REMOTE",
     "Entry",
     "catalog",
     "describe",
@@ -34,6 +35,10 @@ __all__ = [
 ]
 
 C = TypeVar("C", bound=Config)
+
+
+REMOTE = ("https://", "hf://")
+"""What the URIs of weights begin with that the first load downloads."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,14 @@ def catalog() -> Mapping[str, Entry]:
             names = (entry.config.name, *entry.config.aliases)
             taken = {n for e in entries.values() for n in (e.config.name, *e.config.aliases)}
             if clash := taken.intersection(names):
-                raise ConfigError(f"{path}: the name {min(clash)!r} is taken already.")
+                name = min(clash)
+                other = next(
+                    e for e in entries.values() if name in (e.config.name, *e.config.aliases)
+                )
+                raise ConfigError(
+                    f"{path}: the name {name!r} is taken by {other.path} ({other.distribution}).",
+                    hint="Rename it, or uninstall one of the two.",
+                )
         except ConfigError as error:
             if strict():
                 raise
@@ -93,8 +105,20 @@ def list_models(
 ) -> list[str]:
     """Return the names of the models, those included that need a plugin that is not installed.
 
-    `pattern` has shell wildcards (`*-mnist`); without any it matches a part of the name.
+    `pattern` has shell wildcards (`*-mnist`); without any it matches a part of the name. Raises
+    UnknownNameError for an architecture, objective or dataset that nothing here knows.
     """
+    known = registry()
+    for kind, wanted, names in (
+        ("architecture", architecture, known.architectures),
+        ("objective", objective, known.objectives),
+        ("dataset", dataset, known.datasets),
+    ):
+        used = {getattr(entry.config, kind).name for entry in catalog().values()}
+        if wanted is not None and wanted not in used.union(names):
+            raise UnknownNameError(
+                f"there is no {kind} {wanted!r}.", hint=did_you_mean(wanted, used.union(names))
+            )
     if pattern is not None and not any(c in pattern for c in "*?["):
         pattern = f"*{pattern}*"
     return [
@@ -130,7 +154,7 @@ def local_file(uri: str, beside: Path) -> Path | None:
     """
     if uri.startswith("pkg://"):
         return package_file(uri)
-    if uri.startswith(("https://", "hf://")):
+    if uri.startswith(REMOTE):
         return None
     return beside.parent / uri.removeprefix("file://")
 
@@ -149,18 +173,18 @@ def unavailable(config: ZooConfig, path: Path) -> tuple[str, str] | None:
         )
         if part.name not in names
     ]
-    packages = " ".join(config.requires)
     if missing:
-        fix = f"pip install {packages}" if packages else "Install the plugin that brings it."
+        fix = known.remedy(config.requires) or "Install the plugin that brings it."
         return f"{' and '.join(missing)} not installed", fix
     if config.weights is None:
         return "no trained weights yet", f"genzoo train {config.name}"
     file = local_file(config.weights.uri, path)
-    if config.weights.uri.startswith(("https://", "hf://")) or (file and file.is_file()):
+    if config.weights.uri.startswith(REMOTE) or (file and file.is_file()):
         return None
-    if packages:
-        return "weights file missing", f"pip install --force-reinstall {packages}"
-    return "weights file missing", f"Put it at {file}." if file else "Install what has it."
+    if not config.weights.uri.startswith("pkg://"):
+        return "weights file missing", f"Put it back at {file}, or train the model again."
+    again = f"pip install --force-reinstall {' '.join(config.requires)}"
+    return "weights file missing", again if config.requires else "Install the plugin that has it."
 
 
 def part_config(

@@ -90,10 +90,16 @@ class Registry:
         """The callbacks, sorted by name."""
         return self._names("callbacks", Callback)
 
-    def _missing(self, requires: Iterable[str]) -> list[str]:
+    def remedy(self, requires: Iterable[str]) -> str:
+        """Return what to do to have what these distributions bring, "" where they are all here."""
+        names = {re.split(r"[^\w.-]", r, maxsplit=1)[0]: r for r in requires}
+        for plugin in self.plugins:
+            if plugin.error and plugin.distribution in names:
+                return f"{plugin} is installed, but left out: {plugin.error}"
         # To install again what is here already would not bring a name that is merely mistyped.
         installed = {plugin.distribution for plugin in self.plugins}
-        return [r for r in requires if re.split(r"[^\w.-]", r, maxsplit=1)[0] not in installed]
+        missing = [requirement for name, requirement in names.items() if name not in installed]
+        return f"pip install {' '.join(missing)}" if missing else ""
 
     def owner(self, kind: str, name: str) -> Plugin:
         """Return the plugin that brings `name`."""
@@ -111,23 +117,23 @@ class Registry:
 
     def architecture(self, name: str, requires: Iterable[str] = ()) -> Architecture:
         """Return the architecture of that name; `requires` is what to install to have it."""
-        return _get(self.architectures, "architecture", name, self._missing(requires))
+        return _get(self.architectures, "architecture", name, self.remedy(requires))
 
     def objective(self, name: str, requires: Iterable[str] = ()) -> Objective:
         """Return the objective of that name; `requires` is what to install to have it."""
-        return _get(self.objectives, "objective", name, self._missing(requires))
+        return _get(self.objectives, "objective", name, self.remedy(requires))
 
     def dataset(self, name: str, requires: Iterable[str] = ()) -> Dataset:
         """Return the dataset of that name; `requires` is what to install to have it."""
-        return _get(self.datasets, "dataset", name, self._missing(requires))
+        return _get(self.datasets, "dataset", name, self.remedy(requires))
 
 
-def _get(known: dict[str, T], kind: str, name: str, requires: Iterable[str]) -> T:
+def _get(known: dict[str, T], kind: str, name: str, remedy: str) -> T:
     if name in known:
         return known[name]
-    packages = " ".join(requires)
-    hint = f"It comes with: pip install {packages}" if packages else did_you_mean(name, known)
-    raise UnknownNameError(f"{kind} {name!r} is not installed.", hint=hint)
+    raise UnknownNameError(
+        f"{kind} {name!r} is not installed.", hint=remedy or did_you_mean(name, known)
+    )
 
 
 @cache
@@ -142,7 +148,7 @@ def registry() -> Registry:
 
 def strict() -> bool:
     """Return whether GENZOO_STRICT=1 asks to raise where a bad plugin would be left out."""
-    return os.environ.get("GENZOO_STRICT") == "1"
+    return os.environ.get("GENZOO_STRICT", "").lower() not in ("", "0", "false", "no")
 
 
 def _discover() -> Iterable[Plugin]:

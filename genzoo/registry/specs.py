@@ -113,8 +113,15 @@ class Dataset(_Descriptor):
     factory: str
     image: ImageSpec | None
     licence: str
-    class_names: tuple[str, ...] = ()
     homepage: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.image is not None and not isinstance(self.image, ImageSpec):
+            raise PluginError(
+                f"Dataset {self.name!r}: image is {self.image!r}.",
+                hint="Give an ImageSpec, or None where the set takes any shape.",
+            )
 
     def references(self) -> tuple[str, ...]:
         """Return the fields that hold a "module:attr" reference."""

@@ -116,7 +116,7 @@ class TrainingConfig(Config):
 
     steps: int = Field(ge=1)
     """Global batches to train on."""
-    batch_size: int = Field(default=64, ge=1)
+    batch_size: int = Field(default=64, ge=1, le=2**20)
     """Images in one global batch, over all processes together."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Decides the first weights, the order of the images, and all noise."""

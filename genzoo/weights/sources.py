@@ -14,8 +14,8 @@ import urllib.request
 from pathlib import Path
 
 from genzoo.errors import WeightsError
-from genzoo.files import atomic_file
-from genzoo.registry.catalog import local_file
+from genzoo.files import atomic_file, expand_home, user_cache
+from genzoo.registry.catalog import REMOTE, local_file
 from genzoo.registry.config import WeightsConfig
 from genzoo.weights.format import verify
 
@@ -37,8 +37,8 @@ _NETWORK = (
 def cache_folder() -> Path:
     """Return the folder of downloads: GENZOO_CACHE, or genzoo/ in the user's cache folder."""
     if named := os.environ.get("GENZOO_CACHE"):
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genzoo"
+        return expand_home(Path(named))
+    return user_cache()
 
 
 def locate(weights: WeightsConfig, *, beside: Path) -> Path:
@@ -67,9 +67,9 @@ def on_disk(weights: WeightsConfig, *, beside: Path) -> Path | None:
     A file that should be there, in an installed package or beside the YAML file, may yet be
     missing.
     """
-    if weights.uri.startswith(("https://", "hf://")):
+    if weights.uri.startswith(REMOTE):
         cached = _cached(weights)
-        return cached if cached.is_file() else None
+        return cached if os.path.isfile(cached) else None
     return local_file(weights.uri, beside)
 
 
