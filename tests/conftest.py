@@ -92,7 +92,9 @@ def installed(
     yield write
     forget()
     for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(site)):
+        module = sys.modules[name]
+        places = (getattr(module, "__file__", None), *getattr(module, "__path__", ()))
+        if any(str(place).startswith(str(site)) for place in places):
             del sys.modules[name]
 
 

@@ -17,6 +17,7 @@ HOMES = {
     "ImageSpec": "genzoo.registry.specs",
     "Model": "genzoo.model",
     "Objective": "genzoo.registry.specs",
+    "LabelError": "genzoo.errors",
     "UnsupportedError": "genzoo.errors",
     "create": "genzoo.loading",
     "hookimpl": "genzoo.registry.hookspecs",

@@ -182,9 +182,9 @@ def unavailable(config: ZooConfig, path: Path) -> tuple[str, str] | None:
     if config.weights.uri.startswith(REMOTE) or (file and file.is_file()):
         return None
     if not config.weights.uri.startswith("pkg://"):
-        return "weights file missing", f"Put it back at {file}, or train the model again."
+        return "weights file missing", f"Put it at {file}."
     again = f"pip install --force-reinstall {' '.join(config.requires)}"
-    return "weights file missing", again if config.requires else "Install the plugin that has it."
+    return "weights file missing", again if config.requires else "Install what has it."
 
 
 def part_config(

@@ -188,7 +188,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         thread.join()
 
 
-def test_what_is_missing_is_downloaded_once_and_quietly(
+def test_what_is_missing_is_downloaded_once_and_said_so(
     tmp_path: Path,
     served: tuple[Path, str],
     monkeypatch: pytest.MonkeyPatch,
@@ -208,7 +208,9 @@ def test_what_is_missing_is_downloaded_once_and_quietly(
     assert os.listdir(root) == ["MNIST"]
     monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])
     assert torch.equal(load(mnist, root, GREY).images, first.images)
-    assert capfd.readouterr() == ("", "")
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err == f"genzoo: downloading mnist to {root}\n"
 
 
 def test_a_download_that_arrives_damaged_leaves_nothing_behind(

@@ -105,8 +105,8 @@ def test_an_unknown_name_brings_the_one_that_was_meant(
     [
         ({"classes": "ten"}, "classes: found 'ten'"),
         ({"alias": []}, "alias: unknown key. Did you mean 'aliases'?"),
-        ({"name": "toy-digits"}, "the name 'toy-digits' is taken already"),
-        ({"aliases": ["toy-digits"]}, "the name 'toy-digits' is taken already"),
+        ({"name": "toy-digits"}, "the name 'toy-digits' is taken by"),
+        ({"aliases": ["toy-digits"]}, "the name 'toy-digits' is taken by"),
     ],
 )
 def test_a_bad_zoo_config_is_reported_once_and_left_out(

@@ -27,7 +27,6 @@ def genzoo_datasets() -> list[genzoo.Dataset]:
             factory="genzoo_toy_parts.dataset:stripes",
             image=None,
             licence="CC0-1.0",
-            class_names=("upright", "level"),
         )
     ]
 
