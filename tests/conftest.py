@@ -92,8 +92,8 @@ def installed(
     yield write
     forget()
     for name in set(sys.modules) - before:
-        module = sys.modules[name]
-        places = (getattr(module, "__file__", None), *getattr(module, "__path__", ()))
+        facts = vars(sys.modules[name])  # modules of torch answer getattr with anything
+        places = (facts.get("__file__"), *(facts.get("__path__") or ()))
         if any(str(place).startswith(str(site)) for place in places):
             del sys.modules[name]
 
