@@ -37,9 +37,13 @@ def model_table() -> str:
             f"| `{name}` | `{config.architecture.name}` "
             f"| {image.channels}x{image.height}x{image.width} | {config.classes or 'none'} "
             f"| {weights.parameters:,} | {weights.size / 1e6:.1f} MB | `{config.dataset.name}` "
-            f"| {trained.steps:,} | {trained.seconds / 60:.0f} min on {trained.machine} |"
+            f"| {trained.steps:,} | {_time(trained.seconds)} on {trained.machine} |"
         )
     return "\n".join(rows)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def reference() -> str:

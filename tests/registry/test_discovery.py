@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-from genzoo.errors import UnknownNameError
-from genzoo.registry.discovery import registry
-
 OURS = ["dcgan", "mlp-gan", "transformer-gan", "vae"]
 
 REPORT = """
@@ -284,25 +281,3 @@ def test_a_folder_of_zoo_configs_and_a_file_are_both_read(distribution: Any, pyt
         """
     )
     assert ran.stdout.split() == ["a.yaml", "b.yaml", "single.yaml"]
-
-
-@pytest.mark.parametrize("requirement", ["toy-zoo", "toy-zoo>=1", "toy-zoo[extra] ~= 1.0"])
-def test_what_is_installed_is_not_offered_for_installing(installed: Any, requirement: str) -> None:
-    installed(
-        "toy-zoo",
-        "1.0",
-        {"toy": "toy_zoo.plugin"},
-        {"toy_zoo/__init__.py": "", "toy_zoo/plugin.py": ""},
-    )
-    with pytest.raises(UnknownNameError) as caught:
-        registry().architecture("mistyped", [requirement])
-    assert "pip install" not in caught.value.hint
-    with pytest.raises(UnknownNameError, match="pip install other-zoo>=2"):
-        registry().architecture("mistyped", [requirement, "other-zoo>=2"])
-
-
-def test_what_is_installed_but_left_out_says_why(installed: Any) -> None:
-    files = {"toy_zoo/__init__.py": "", "toy_zoo/plugin.py": "raise RuntimeError('out of order')"}
-    installed("toy-zoo", "1.0", {"toy": "toy_zoo.plugin"}, files)
-    with pytest.raises(UnknownNameError, match="left out: RuntimeError: out of order"):
-        registry().architecture("toy-gan", ["toy-zoo>=1"])
