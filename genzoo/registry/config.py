@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr
 from genzoo.errors import ConfigError
 from genzoo.registry import yamlfile
 from genzoo.registry.schema import Config, validate
-from genzoo.registry.specs import ImageSpec
+from genzoo.registry.specs import NAME, ImageSpec
 from genzoo.registry.training_config import TrainingConfig
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "zoo_config",
 ]
 
-_NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+_NAME = f"^{NAME}$"
 
 
 class ImageConfig(Config):

@@ -161,9 +161,13 @@ def _discover() -> Iterable[Plugin]:
         plugin = Plugin(point.name, distribution, version, point.value)
         try:
             # A plugin that prints at import must not spoil what programs read from standard output.
+            light = "torch" not in sys.modules
             with contextlib.redirect_stdout(sys.stderr):
                 brings = _collect(point.load())
             yield _claim(plugin, brings, taken)
+            if light and "torch" in sys.modules:
+                slow = "imports torch to be listed, which takes seconds: its author can mend that."
+                print(f"genzoo: {plugin} {slow}", file=sys.stderr)
         except (Exception, SystemExit) as error:
             if strict():
                 raise PluginError(

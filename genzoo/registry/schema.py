@@ -11,12 +11,23 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from genzoo.errors import ConfigError, did_you_mean
+from genzoo.registry.specs import NAME
 
 __all__ = ["Config", "validate"]
 
 C = TypeVar("C", bound="Config")
 
 _SHOWN = 80  # characters of a wrong value: enough to find it by
+
+_WORDS = (  # pydantic's, and those of the documents
+    ("be an object", "a map"),
+    ("be a valid array", "a list"),
+    ("be a valid string", "a text"),
+    ("be a valid integer", "a whole number"),
+    ("be a valid number", "a number"),
+    ("be a valid boolean", "true or false"),
+    (f"match pattern '^{NAME}$'", "lower-case letters, digits and single hyphens"),
+)
 
 
 class Config(BaseModel):
@@ -100,8 +111,8 @@ def _explain(model: type[Config], data: Any, details: ErrorDetails, at: str) -> 
 def _allowed(message: str) -> str:
     message = re.sub(r"^(Input|String|List|Tuple|Dictionary|Value) should ", "must ", message)
     message = message.removeprefix("Value error, ").rstrip(".")
-    for theirs, ours in (("an object", "a map"), ("a valid array", "a list")):
-        message = message.replace(f"must be {theirs}", f"must be {ours}")
+    for theirs, ours in _WORDS:
+        message = message.replace(f"must {theirs}", f"must be {ours}")
     return message
 
 

@@ -11,6 +11,7 @@ from genzoo.errors import PluginError
 
 __all__ = [
     "API_VERSION",
+    "NAME",
     "Architecture",
     "Callback",
     "Dataset",
@@ -21,7 +22,8 @@ __all__ = [
 
 API_VERSION = 1
 
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+NAME = r"[a-z0-9]+(-[a-z0-9]+)*"
+"""The pattern of every name: lower-case letters, digits and single hyphens."""
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -48,7 +50,7 @@ class _Descriptor:
     api_version: int = API_VERSION
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not re.fullmatch(NAME, self.name):
             raise PluginError(
                 f"{type(self).__name__} name {self.name!r} is not valid.",
                 hint="Use lower-case letters, digits and single hyphens, as in 'my-gan'.",

@@ -30,3 +30,23 @@ def test_what_is_installed_but_left_out_says_why(installed: Any) -> None:
     installed("toy-zoo", "1.0", {"toy": "toy_zoo.plugin"}, files)
     with pytest.raises(UnknownNameError, match="left out: RuntimeError: out of order"):
         registry().architecture("toy-gan", ["toy-zoo>=1"])
+
+
+def test_a_plugin_that_imports_torch_to_be_listed_is_named_and_works(
+    distribution: Any, python: Any
+) -> None:
+    code = """
+        import torch
+        import genzoo
+
+        @genzoo.hookimpl
+        def genzoo_callbacks():
+            return [genzoo.Callback(name="slow", summary="", factory="toy_slow.plugin:hookimpl")]
+    """
+    files = {"toy_slow/__init__.py": "", "toy_slow/plugin.py": code}
+    distribution("toy-slow", "2.0", {"slow": "toy_slow.plugin"}, files)
+    answer = python(
+        "from genzoo.registry.discovery import registry; print(list(registry().callbacks))"
+    )
+    assert answer.stdout.strip() == "['slow']"
+    assert answer.stderr.count("(toy-slow 2.0) imports torch to be listed") == 1

@@ -85,19 +85,19 @@ def test_python_tuples_are_lists() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"width": "64"}, "part.config.width: found '64', must be a valid integer."),
-        ({"width": 64.0}, "part.config.width: found 64.0, must be a valid integer."),
-        ({"width": True}, "part.config.width: found true, must be a valid integer."),
-        ({"width": None}, "part.config.width: found null, must be a valid integer."),
-        ({"width": [1]}, "part.config.width: found [1], must be a valid integer."),
-        ({"ratio": "0.5"}, "part.config.ratio: found '0.5', must be a valid number."),
+        ({"width": "64"}, "part.config.width: found '64', must be a whole number."),
+        ({"width": 64.0}, "part.config.width: found 64.0, must be a whole number."),
+        ({"width": True}, "part.config.width: found true, must be a whole number."),
+        ({"width": None}, "part.config.width: found null, must be a whole number."),
+        ({"width": [1]}, "part.config.width: found [1], must be a whole number."),
+        ({"ratio": "0.5"}, "part.config.ratio: found '0.5', must be a number."),
         ({"ratio": math.nan}, "part.config.ratio: found nan, must be a finite number."),
         ({"ratio": -math.inf}, "part.config.ratio: found -inf, must be a finite number."),
-        ({"flag": 1}, "part.config.flag: found 1, must be a valid boolean."),
-        ({"flag": "yes"}, "part.config.flag: found 'yes', must be a valid boolean."),
-        ({"text": 5}, "part.config.text: found 5, must be a valid string."),
+        ({"flag": 1}, "part.config.flag: found 1, must be true or false."),
+        ({"flag": "yes"}, "part.config.flag: found 'yes', must be true or false."),
+        ({"text": 5}, "part.config.text: found 5, must be a text."),
         ({"text": ""}, "part.config.text: found '', must have at least 1 character."),
-        ({"maybe": "x"}, "part.config.maybe: found 'x', must be a valid integer."),
+        ({"maybe": "x"}, "part.config.maybe: found 'x', must be a whole number."),
         ({"level": "mid"}, "part.config.level: found 'mid', must be 'low' or 'high'."),
         ({"inner": None}, "part.config.inner: found null, must be a map."),
         ({"inner": "deep"}, "part.config.inner: found 'deep', must be a map."),
@@ -112,7 +112,7 @@ def test_python_tuples_are_lists() -> None:
         ),
         (
             {"inner": {"words": ["a", 5]}},
-            "part.config.inner.words.1: found 5, must be a valid string.",
+            "part.config.inner.words.1: found 5, must be a text.",
         ),
         (
             {"inners": [{}, {"depth": 0}]},
@@ -195,8 +195,8 @@ def test_a_value_of_several_kinds_is_named_without_their_names() -> None:
         validate(Outer, {"width": 2, "either": 1.5}, source="some.yaml")
     assert caught.value.message.splitlines() == [
         "some.yaml:",
-        "  either: found 1.5, must be a valid integer.",
-        "  either: found 1.5, must be a valid string.",
+        "  either: found 1.5, must be a whole number.",
+        "  either: found 1.5, must be a text.",
     ]
 
 
