@@ -75,7 +75,7 @@ def test_a_run_folder_that_cannot_be_written(refused, recipes: Path, tmp_path: P
     [
         ("training.stepz=3", ["training.stepz", "'steps'"]),
         ("trainign.steps=3", ["trainign", "'training'"]),
-        ("training.steps=many", ["training.steps", "'many'", "integer"]),
+        ("training.steps=many", ["training.steps", "'many'", "whole number"]),
         ("training.steps=0", ["training.steps", "greater than or equal to 1"]),
         ("training.steps", ["--set training.steps=100"]),
         ("training.steps=[1", ["not valid YAML"]),
