@@ -1,4 +1,7 @@
-"""Gradient penalties on a discriminator, each sample by itself and in float32 at least."""
+"""Gradient penalties on a discriminator, each sample by itself and in float32 at least.
+
+What float32 means for convolutions on a GPU, TF32 or not, PyTorch's own settings decide.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,79 @@
+"""The zoo that ships: every model of the list, whatever it is."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+
+import genzoo
+from genzoo.model import Model
+from genzoo.registry.catalog import find
+
+NAMES = genzoo.list_models()
+MOST_BYTES = 40e6
+
+
+@cache
+def load(name: str) -> Model:
+    return genzoo.load(name, device="cpu")
+
+
+def test_there_is_a_zoo() -> None:
+    assert set(NAMES) >= {
+        "dcgan-mnist",
+        "mlp-gan-digits",
+        "mlp-gan-mnist",
+        "transformer-gan-mnist",
+        "vae-mnist",
+    }
+
+
+def test_all_weights_together_are_small() -> None:
+    assert sum(genzoo.info(name)["size_bytes"] for name in NAMES) < MOST_BYTES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_image_i_depends_on_seed_and_i_alone(name: str) -> None:
+    many = load(name).sample(64, seed=7)
+    for batch_size in (1, 5, 64):
+        few = load(name).sample(16, seed=7, batch_size=batch_size)
+        torch.testing.assert_close(many[:16], few, rtol=0, atol=1e-5)
+    assert not torch.allclose(many[:16], load(name).sample(16, seed=8), atol=0.1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_class_has_collapsed(name: str) -> None:
+    model = load(name)
+    classes = model.classes or 1
+    labels = range(classes) if model.classes else None
+    images = model.sample(32 * classes, seed=0, labels=labels)
+    by_class = images.unflatten(0, (32, classes)).flatten(2)  # (32, classes, pixels)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    # Within a class, images differ as much as strokes do; 0 would be one image again and again.
+    assert (by_class.var(0).sum(1) > 0.02 * by_class.shape[2]).all()
+    if classes > 1:  # and the classes' mean images differ from each other
+        means = by_class.mean(0)
+        apart = torch.cdist(means, means) + 1e9 * torch.eye(classes)
+        assert apart.min() > 0.05 * means.shape[1] ** 0.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_says_what_a_person_must_know(name: str) -> None:
+    config = find(name).config
+    card, trained = config.card, config.trained
+    assert all((card.summary, card.licence, card.dataset_licence, card.intended_use, card.paper))
+    assert trained is not None
+    assert trained.steps == config.training.steps
+    assert trained.images == trained.steps * config.training.batch_size
+    parameters = sum(p.numel() for p in load(name).networks.parameters())
+    assert config.weights is not None
+    assert config.weights.parameters == parameters
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_shipped_is_what_samples(name: str) -> None:
+    model = load(name)
+    assert set(model.networks) == model.objective.sampling_roles
