@@ -67,28 +67,28 @@ class Registry:
             for item in plugin.brings.get(kind, ())
         }
 
-    def _names(self, kind: str, cls: type[T]) -> dict[str, T]:
+    def _names(self, kind: str) -> dict[str, Any]:
         return {name: item for name, (item, _) in sorted(self._all(kind).items())}
 
     @property
     def architectures(self) -> dict[str, Architecture]:
         """The architectures, sorted by name."""
-        return self._names("architectures", Architecture)
+        return self._names("architectures")
 
     @property
     def objectives(self) -> dict[str, Objective]:
         """The objectives, sorted by name."""
-        return self._names("objectives", Objective)
+        return self._names("objectives")
 
     @property
     def datasets(self) -> dict[str, Dataset]:
         """The datasets, sorted by name."""
-        return self._names("datasets", Dataset)
+        return self._names("datasets")
 
     @property
     def callbacks(self) -> dict[str, Callback]:
         """The callbacks, sorted by name."""
-        return self._names("callbacks", Callback)
+        return self._names("callbacks")
 
     def remedy(self, requires: Iterable[str]) -> str:
         """Return what to do to have what these distributions bring, "" where they are all here."""
