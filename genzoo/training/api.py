@@ -22,7 +22,7 @@ from genzoo.files import write_text
 from genzoo.loading import WEIGHTS, find_device
 from genzoo.model import Model
 from genzoo.registry import specs, yamlfile
-from genzoo.registry.catalog import find
+from genzoo.registry.catalog import find, lookup
 from genzoo.registry.config import (
     TrainedConfig,
     ZooConfig,
@@ -122,10 +122,10 @@ def resolve_config(
         plain = config_or_name.model_dump(mode="json")
         source = config_or_name.source
         return zoo_config(apply_overrides(plain, overrides, source=source), source=source)
-    path = Path(config_or_name)
-    if path.suffix in (".yaml", ".yml") or os.path.isfile(path):
+    path, name = Path(config_or_name), str(config_or_name)
+    if lookup(name) is None and (path.suffix in (".yaml", ".yml") or os.path.isfile(path)):
         return read_config(path, overrides)
-    return read_config(find(str(config_or_name)).path, overrides)
+    return read_config(find(name).path, overrides)
 
 
 def _build_callback(spec: specs.Callback) -> Callback:

@@ -13,6 +13,7 @@ import yaml
 import genzoo
 from genzoo.errors import OutputError, TrainingError
 from genzoo.registry.config import ZooConfig
+from genzoo.training.api import resolve_config
 from genzoo.training.callbacks import Callback, Run
 from genzoo.training.publish import publish
 
@@ -116,3 +117,15 @@ def test_nothing_to_resume_is_said(
 ) -> None:
     train(recipe(training__steps=1), tmp_path / "mistyped", resume=True)
     assert "nothing to resume" in capsys.readouterr().err
+
+
+def test_a_zoo_config_may_be_called_anything_but_a_model_comes_first(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = yaml.safe_dump(recipe().recipe())
+    for name in ("mine.txt", "mlp-gan-digits"):
+        Path(name).write_text(text)
+    assert resolve_config("mine.txt", {}).name == "tiny-mlp-gan"
+    assert resolve_config("mlp-gan-digits", {}).name == "mlp-gan-digits"
+    assert resolve_config("./mlp-gan-digits", {}).name == "tiny-mlp-gan"
