@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 from torch import Tensor
 
 from genzoo.errors import ConfigError, OutputError
@@ -74,7 +76,7 @@ class ProgressBar(Callback):
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
-        self._bar: Progress | None = None
+        self._live: Live | None = None
         self._printed = -math.inf
 
     def on_start(self, run: Run) -> None:
@@ -82,39 +84,43 @@ class ProgressBar(Callback):
         if self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(),
+                BarColumn(bar_width=None),
                 TextColumn("{task.completed}/{task.total}"),
+                TextColumn("{task.fields[speed]}"),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[figures]}"),
-                console=self.console,
+                expand=True,
             )
             self._task = self._bar.add_task(
-                run.config.name, total=run.steps, completed=run.step, figures=""
+                run.config.name, total=run.steps, completed=run.step, speed=""
             )
-            self._bar.start()
+            # The losses have a line of their own: an objective may have any number of phases.
+            self._live = Live(Group(self._bar, Text()), console=self.console)
+            self._live.start()
 
     def on_step(self, run: Run) -> None:
         """Move the bar."""
-        if self._bar:
+        if self._live:
             self._bar.update(self._task, completed=run.step)
 
     def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
         """Show losses and speed."""
         losses = [f"{name} {value:.3f}" for name, value in figures.items() if name.endswith("loss")]
-        text = " ".join([*losses, f"{run.speed:.0f} images/s"])
+        speed = f"{run.speed:.0f} images/s"
         now = time.monotonic()
-        if self._bar:
-            self._bar.update(self._task, figures=text)
+        if self._live:
+            self._bar.update(self._task, speed=speed)
+            self._live.update(Group(self._bar, Text("  ".join(losses))))
         elif now - self._printed >= self.seconds_between_lines or run.step == run.steps:
             self._printed = now
             left = (run.steps - run.step) * run.config.training.batch_size / max(run.speed, 1e-9)
-            line = f"{run.config.name} {run.step}/{run.steps} {text} {left:.0f} s left"
+            text = " ".join([*losses, speed, f"{left:.0f} s left"])
+            line = f"{run.config.name} {run.step}/{run.steps} {text}"
             self.console.print(line, soft_wrap=True, markup=False)
 
     def on_end(self, run: Run) -> None:
-        """Take the bar away."""
-        if self._bar:
-            self._bar.stop()
+        """Leave the bar as it is."""
+        if self._live:
+            self._live.stop()
 
 
 class MetricsFile(Callback):
