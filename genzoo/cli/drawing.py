@@ -187,12 +187,6 @@ def _free(name: str) -> Path:
     return Path(name)
 
 
-def _seed(seed: int | None) -> int:
-    import secrets  # with its OpenSSL, too slow for commands that draw nothing
-
-    return secrets.randbelow(2**32) if seed is None else seed
-
-
 def _list(labels: Tensor | None) -> str:
     return "none" if labels is None else ",".join(map(str, labels.tolist()))
 

@@ -29,11 +29,14 @@ _MODELS = {
     "available": "available",
 }
 _SPARE = ("objective", "classes", "license", "size_bytes", "image")
-_SPARE_OF_PARTS = ("version", "paper", "objective", "license", "distribution")
+_SPARE_OF_PARTS = ("homepage", "version", "paper", "objective", "license", "distribution")
 _PARTS = {
     "architectures": ("name", "summary", "objective", "paper", "distribution", "version"),
     "objectives": ("name", "summary", "paper", "distribution", "version"),
-    "datasets": ("name", "summary", "image", "classes", "license", "distribution", "version"),
+    "datasets": (
+        *("name", "summary", "image", "classes", "license", "homepage"),
+        *("distribution", "version"),
+    ),
 }
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

@@ -49,6 +49,11 @@ class Entry:
     path: Path
     distribution: str
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that the model answers to, its name first."""
+        return self.config.name, *self.config.aliases
+
 
 @cache
 def catalog() -> Mapping[str, Entry]:
@@ -57,13 +62,10 @@ def catalog() -> Mapping[str, Entry]:
     for path, plugin in registry().zoo_configs():
         try:
             entry = Entry(read_config(path), path, plugin.distribution)
-            names = (entry.config.name, *entry.config.aliases)
-            taken = {n for e in entries.values() for n in (e.config.name, *e.config.aliases)}
-            if clash := taken.intersection(names):
+            taken = {name: e for e in entries.values() for name in e.names}
+            if clash := taken.keys() & entry.names:
                 name = min(clash)
-                other = next(
-                    e for e in entries.values() if name in (e.config.name, *e.config.aliases)
-                )
+                other = taken[name]
                 raise ConfigError(
                     f"{path}: the name {name!r} is taken by {other.path} ({other.distribution}).",
                     hint="Rename it, or uninstall one of the two.",
@@ -89,7 +91,7 @@ def find(name: str) -> Entry:
     entry, entries = lookup(name), catalog()
     if entry is not None:
         return entry
-    known = {n for e in entries.values() for n in (e.config.name, *e.config.aliases)}
+    known = {known for e in entries.values() for known in e.names}
     raise UnknownNameError(
         f"no model is called {name!r}.",
         hint=f"{did_you_mean(name, known)} `genzoo list` shows them all.",
