@@ -7,7 +7,18 @@ OUT    ?= demo
 PLUGINS := plugins/genzoo-mlp-gan plugins/genzoo-dcgan plugins/genzoo-vae plugins/genzoo-transformer
 PROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 
-.PHONY: help demo test lint format docs pictures bench clean
+# The models that can be used, each as NAME:LABELS, the labels being an option or nothing.
+MODELS  := $(BIN)/genzoo list --json | $(BIN)/python -c "import json, sys; \
+  print(*(m['name'] + (':--labels=0-9' if m['classes'] == 10 else ':') \
+          for m in json.load(sys.stdin) if m['available']))"
+
+# For what needs a dataset: its folder, where it is not that of GENZOO_DATA or the user's cache.
+DATA    ?=
+WORTH   ?= build/evaluations
+IMPORTANCE ?= 1000
+FOLDER  := $(if $(DATA),--data $(DATA))
+
+.PHONY: help demo test lint format docs pictures evaluations extractors bench clean
 
 help:
 	@echo "make demo    set up, list the zoo, draw one grid of images per model into $(OUT)/"
@@ -15,7 +26,9 @@ help:
 	@echo "make lint    ruff, mypy --strict, import-linter"
 	@echo "make format  let ruff format and sort"
 	@echo "make docs    write the parts of the documents that come from code and zoo configs"
-	@echo "make pictures  draw the README's pictures from the weights that ship"
+	@echo "make pictures  draw the pictures and charts that are stale, from weights and zoo configs"
+	@echo "make evaluations [DATA=FOLDER]  measure all models, write their cards, then docs and pictures"
+	@echo "make extractors [DATA=FOLDER]   train the classifiers that evaluation looks through"
 	@echo "make bench   measure, side by side"
 	@echo "make clean   remove $(VENV), $(OUT)/ and caches"
 
@@ -35,10 +48,8 @@ $(VENV)/.bench: $(VENV)/.developers
 demo: $(VENV)/.users
 	@$(BIN)/genzoo list
 	@mkdir -p $(OUT)
-	@names=$$($(BIN)/genzoo list --json | $(BIN)/python -c \
-	  "import json, sys; print(*(m['name'] for m in json.load(sys.stdin) if m['available']))") || exit; \
-	for name in $$names; do \
-	  $(BIN)/genzoo sample $$name -n 100 --seed 0 --labels 0-9 -o $(OUT)/$$name.png || exit; done
+	@models=$$($(MODELS)) || exit; for model in $$models; do name=$${model%%:*}; \
+	  $(BIN)/genzoo sample $$name -n 100 --seed 0 $${model#*:} -o $(OUT)/$$name.png || exit; done
 	@echo "Look at the pictures in $(OUT)/."
 
 test: $(VENV)/.developers
@@ -57,9 +68,20 @@ format: $(VENV)/.developers
 docs: $(VENV)/.users
 	$(BIN)/python docs/generate.py
 
-pictures: $(VENV)/.users
-	for name in mlp-gan-mnist dcgan-mnist vae-mnist transformer-gan-mnist; do \
-	  $(BIN)/genzoo sample $$name -n 60 --seed 0 --labels 0-9 -o docs/images/$$name.png || exit; done
+pictures: $(VENV)/.developers
+	$(BIN)/python docs/generate.py --pictures
+
+# The importance samples are for the models with a likelihood; the others ignore them.
+evaluations: $(VENV)/.developers
+	models=$$($(MODELS)) || exit; for model in $$models; do \
+	  $(BIN)/genzoo evaluate $${model%%:*} --write-card --importance-samples $(IMPORTANCE) \
+	    --output $(WORTH) $(FOLDER) || exit; done
+	cp $(WORTH)/dcgan-mnist.png docs/images/dcgan-mnist-evaluation.png
+	$(MAKE) docs pictures
+
+extractors: $(VENV)/.users
+	for name in mnist fashion-mnist digits; do \
+	  $(BIN)/python -m genzoo.evaluation.train_extractor $$name $(FOLDER) || exit; done
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/listing.py

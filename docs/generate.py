@@ -1,49 +1,113 @@
 """Write the parts of the documents that come from the code and the zoo configs.
 
-python docs/generate.py            write them
-python docs/generate.py --check    exit with 1 and name what is stale
+python docs/generate.py              write the texts
+python docs/generate.py --pictures   draw the pictures that are stale, but for what needs a dataset
+python docs/generate.py --check      exit with 1 and name what is stale; nothing is drawn
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from genzoo.registry.catalog import catalog
+import pictures
+from models import models_page
+from safetensors import safe_open
+from wording import duration, figure, models, row, short, table
+
+from genzoo.evaluation import evaluate as evaluation
+from genzoo.evaluation import metrics
+from genzoo.registry.catalog import package_file
 from genzoo.registry.config import ZooConfig
 from genzoo.registry.discovery import registry
 from genzoo.registry.fields import field_rows
 from genzoo.registry.schema import Config
-from genzoo.registry.specs import resolve
+from genzoo.registry.specs import Extractor, resolve
 from genzoo.registry.training_config import AdamConfig, AdamWConfig, RMSpropConfig, SGDConfig
+from genzoo.training.evaluations import SAMPLES as CURVE_SAMPLES
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def model_table() -> str:
-    """Return the README's table of models, from the zoo configs."""
-    rows = [
-        "| model | architecture | images | classes | parameters | size | data | steps | time |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for name, entry in catalog().items():
-        config = entry.config
-        if config.weights is None or config.trained is None:
-            continue
+def model_table(configs: Mapping[str, ZooConfig]) -> str:
+    """Return the README's table of models."""
+    rows = []
+    for name, config in configs.items():
         image, weights, trained = config.image, config.weights, config.trained
+        if weights is None or trained is None:
+            continue
+        figures = config.measured.figures if config.measured else {}
         rows.append(
-            f"| `{name}` | `{config.architecture.name}` "
-            f"| {image.channels}x{image.height}x{image.width} | {config.classes or 'none'} "
-            f"| {weights.parameters:,} | {weights.size / 1e6:.1f} MB | `{config.dataset.name}` "
-            f"| {trained.steps:,} | {_time(trained.seconds)} on {trained.machine} |"
+            [
+                f"[`{name}`](docs/models.md#{name})",
+                f"`{config.architecture.name}`",
+                f"`{config.dataset.name}`",
+                f"{image.channels}x{image.height}x{image.width}",
+                figure("fid_ratio", figures),
+                figure("label_agreement", figures),
+                f"{weights.parameters:,}",
+                f"{weights.size / 1e6:.1f} MB",
+                f"{duration(trained.seconds)} on {trained.machine}",
+            ]
         )
-    return "\n".join(rows)
+    head = ["model", "architecture", "data", "images", "FID / floor", "label agreement"]
+    return table([*head, "parameters", "size", "training time"], rows)
 
 
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+def extractor_table() -> str:
+    """Return the table of the extractors that ship with genzoo itself."""
+    known = registry()
+    rows = [
+        _extractor(spec)
+        for name, spec in known.extractors.items()
+        if known.owner("extractors", name).distribution == "genzoo"
+    ]
+    head = ["extractor", "for", "features", "test accuracy", "wrong", "epochs", "sha256", "licence"]
+    return table(head, rows)
+
+
+def _extractor(spec: Extractor) -> list[str]:
+    file = package_file(spec.weights) if spec.weights else None
+    features = epochs = "-"
+    if file is not None:
+        with safe_open(file, framework="numpy") as opened:  # for its header, which needs no torch
+            header = json.loads(opened.metadata()["genzoo"])
+        features = str(header["network"]["stages"][-1][-1])
+        epochs = str(header["recipe"]["epochs"])
+    accuracy = spec.accuracy
+    return [
+        f"`{spec.name}`",
+        ", ".join(f"`{dataset}`" for dataset in spec.datasets) or "any, if asked for",
+        features,
+        "-" if accuracy is None else f"{100 * accuracy:.2f}%",
+        "-" if accuracy is None else f"{100 * (1 - accuracy):.2f}%",
+        epochs,
+        short(spec.sha256) if spec.sha256 else "-",
+        spec.licence or "-",
+    ]
+
+
+def protocol_table() -> str:
+    """Return the numbers of the protocol."""
+    options = inspect.signature(evaluation.evaluate).parameters
+    facts = {
+        "samples of the model, and real training images for the floor": (
+            f"{evaluation.SAMPLES:,}, or all training images of a set with fewer"
+        ),
+        "neighbours k of precision, recall, density and coverage": evaluation.NEIGHBOURS,
+        "subsets of KID": metrics.KID_SUBSETS,
+        "images in each, of either kind": f"{metrics.KID_SUBSET_SIZE:,}, or all where fewer",
+        "images whose nearest training images are looked up": f"{evaluation.MEMORIZATION:,}",
+        "importance samples of a likelihood": options["importance_samples"].default,
+        "test images of a likelihood": f"{options['likelihood_images'].default:,}",
+        "seed": options["seed"].default,
+        "samples of `--evaluate-every`": f"{CURVE_SAMPLES:,}",
+    }
+    return table(["", "number"], ([name, str(value)] for name, value in facts.items()))
 
 
 def reference() -> str:
@@ -66,38 +130,37 @@ def reference() -> str:
 
 def _fields(model: type[Config]) -> str:
     lines = [
-        _row(
-            f"`{row['name']}`",
-            row["allowed"].replace(" | ", ", "),
-            "required" if row["required"] else _code(row["default"]),
-            row["description"],
+        row(
+            f"`{field['name']}`",
+            field["allowed"].replace(" | ", ", "),
+            "required" if field["required"] else _code(field["default"]),
+            field["description"],
         )
-        for row in field_rows(model)
-        if row["allowed"] != row["default"]  # the name that says which optimizer it is
+        for field in field_rows(model)
+        if field["allowed"] != field["default"]  # the name that says which optimizer it is
     ]
     if not lines:
         return "No settings."
     return "\n".join(["| key | allowed | default | meaning |", "|---|---|---|---|", *lines])
 
 
-def _row(*cells: str) -> str:
-    escaped = (cell.replace("|", r"\|") for cell in cells)  # a bare pipe ends its cell
-    return f"| {' | '.join(escaped)} |"
-
-
 def _code(value: object) -> str:
     return f"`{json.dumps(value)}`"
 
 
-def documents() -> dict[Path, str]:
-    """Return each document that has generated parts, as it should be."""
-    return {
-        path: _between(path.read_text(encoding="utf-8"), marker, content)
-        for path, marker, content in (
-            (ROOT / "README.md", "models", model_table()),
-            (ROOT / "docs" / "zoo-config.md", "reference", reference()),
-        )
+def documents(root: Path) -> dict[Path, str]:
+    """Return each document of a checkout that has generated parts, as it should be."""
+    configs, docs = models(root), root / "docs"
+    parts = {
+        root / "README.md": {"models": model_table(configs)},
+        docs / "zoo-config.md": {"reference": reference()},
+        docs / "evaluation.md": {"protocol": protocol_table(), "extractors": extractor_table()},
     }
+    texts = {path: path.read_text(encoding="utf-8") for path in parts}
+    for path, contents in parts.items():
+        for marker, content in contents.items():
+            texts[path] = _between(texts[path], marker, content)
+    return {**texts, docs / "models.md": models_page(configs, CURVE_SAMPLES)}
 
 
 def _between(text: str, marker: str, content: str) -> str:
@@ -107,17 +170,42 @@ def _between(text: str, marker: str, content: str) -> str:
     return pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)
 
 
+def stale(root: Path) -> list[str]:
+    """Return what is stale in a checkout, each with the command that mends it."""
+    found = [
+        f"{path.relative_to(root)} is stale: run `make docs`."
+        for path, text in documents(root).items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+    folder = root / "docs" / "images"
+    found += [
+        f"docs/images/{picture.name}.png is stale: run `{picture.command}`."
+        for picture in pictures.expected(models(root))
+        if pictures.is_stale(picture, folder)
+    ]
+    return found
+
+
 def main() -> None:
-    """Write the documents, or check them."""
+    """Write the documents, draw the pictures, or check both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    for path, text in documents().items():
-        if path.read_text(encoding="utf-8") == text:
-            continue
-        if check:
-            raise SystemExit(f"{path.relative_to(ROOT)} is stale: run `make docs`.")
-        path.write_text(text, encoding="utf-8")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true")
+    what.add_argument("--pictures", action="store_true")
+    parser.add_argument("--root", type=Path, default=ROOT, help="another checkout")
+    arguments = parser.parse_args()
+    root: Path = arguments.root
+    if arguments.check:
+        if found := stale(root):
+            raise SystemExit("\n".join(found))
+    elif arguments.pictures:
+        zoo, folder = root / "zoo_configs", root / "docs" / "images"
+        for path in pictures.draw(models(root), zoo, folder, CURVE_SAMPLES):
+            print(f"drew {path.relative_to(root)}")
+    else:
+        for path, text in documents(root).items():
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,13 +12,21 @@ from genzoo._version import __version__
 
 if TYPE_CHECKING:
     from genzoo.errors import GenzooError, LabelError, UnsupportedError
+    from genzoo.evaluation.evaluate import evaluate
     from genzoo.images import save_image
     from genzoo.loading import create, load
     from genzoo.model import Model
     from genzoo.registry.catalog import info, list_architectures, list_models
     from genzoo.registry.hookspecs import hookimpl
     from genzoo.registry.schema import Config
-    from genzoo.registry.specs import Architecture, Callback, Dataset, ImageSpec, Objective
+    from genzoo.registry.specs import (
+        Architecture,
+        Callback,
+        Dataset,
+        Extractor,
+        ImageSpec,
+        Objective,
+    )
     from genzoo.training.api import train
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "Callback",
     "Config",
     "Dataset",
+    "Extractor",
     "GenzooError",
     "ImageSpec",
     "LabelError",
@@ -34,6 +43,7 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "create",
+    "evaluate",
     "hookimpl",
     "info",
     "list_architectures",
@@ -45,13 +55,16 @@ __all__ = [
 
 _HOMES = {
     "genzoo.errors": ("GenzooError", "LabelError", "UnsupportedError"),
+    "genzoo.evaluation.evaluate": ("evaluate",),
     "genzoo.images": ("save_image",),
     "genzoo.loading": ("create", "load"),
     "genzoo.model": ("Model",),
     "genzoo.registry.catalog": ("info", "list_architectures", "list_models"),
     "genzoo.registry.hookspecs": ("hookimpl",),
     "genzoo.registry.schema": ("Config",),
-    "genzoo.registry.specs": ("Architecture", "Callback", "Dataset", "ImageSpec", "Objective"),
+    "genzoo.registry.specs": (
+        *("Architecture", "Callback", "Dataset", "Extractor", "ImageSpec", "Objective"),
+    ),
     "genzoo.training.api": ("train",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -16,7 +16,7 @@ from torchvision.utils import make_grid
 from genzoo.errors import OutputError
 from genzoo.files import atomic_file
 
-__all__ = ["grid", "save_animation", "save_arrays", "save_image"]
+__all__ = ["grid", "save_animation", "save_arrays", "save_image", "save_picture"]
 
 _GENERATED = "by a model, with genzoo"
 _LEGIBLE = 448  # pixels: smaller grids are enlarged by a whole factor, so that digits can be seen
@@ -33,8 +33,16 @@ def save_image(
     It is `columns` images wide. `provenance` goes into the PNG as text; a text `generated` marks
     every picture as a model's. Raises OutputError where it cannot be written.
     """
+    return save_picture(_to_pil(grid(images, columns)), path, provenance)
+
+
+def save_picture(
+    picture: Image.Image,
+    path: str | os.PathLike[str],
+    provenance: Mapping[str, str] | None = None,
+) -> Path:
+    """Write any picture that shows samples as a PNG, marked as `save_image` marks its own."""
     target = _target(path, ".png")
-    picture = _to_pil(grid(images, columns))
     text = PngInfo()
     for key, value in {**(provenance or {}), "generated": _GENERATED}.items():
         text.add_itxt(key, value)

@@ -81,6 +81,12 @@ class Model(nn.Module):
         same seed; a sequence is handed out in turn. Raises LabelError for labels out of range or
         given to an unconditional model, UnsupportedError for an n, seed or batch size out of range.
         """
+        return self._fill(self.sample_batches(n, seed, labels, batch_size), n)
+
+    def sample_batches(
+        self, n: int, seed: int | None = None, labels: Labels = None, batch_size: int = 256
+    ) -> Iterator[Tensor]:
+        """Return the images of `sample`, one batch (b, C, H, W) at a time: for more than memory."""
         seed = seed_or_any(seed)
         wanted = self.labels(n, seed, labels)
 
@@ -88,7 +94,7 @@ class Model(nn.Module):
             noise = Noise(seed, rows, device=self.device)
             return self.objective.sample(self.networks, noise, _rows(wanted, rows))
 
-        return self._draw(draw, n, batch_size)
+        return self._drawn(draw, n, batch_size)
 
     def labels(self, n: int, seed: int | None = None, labels: Labels = None) -> Tensor | None:
         """Return the labels int64 (n,) of `sample(n, seed, labels)`, None if unconditional."""
@@ -135,7 +141,7 @@ class Model(nn.Module):
             images: Tensor = objective.decode(self.networks, latents, _rows(each, rows))
             return images
 
-        images = self._draw(draw, n * frames, batch_size)
+        images = self._fill(self._drawn(draw, n * frames, batch_size), n * frames)
         return images.view(n, frames, *images.shape[1:])
 
     @torch.no_grad()
@@ -167,7 +173,7 @@ class Model(nn.Module):
             made: Tensor = objective.reconstruct(self.networks, part, _rows(wanted, rows))
             return made
 
-        return self._draw(draw, len(pixels), batch_size)
+        return self._fill(self._drawn(draw, len(pixels), batch_size), len(pixels))
 
     @torch.no_grad()
     def log_likelihood(
@@ -177,21 +183,34 @@ class Model(nn.Module):
         samples: int = 64,
         seed: int = 0,
         batch_size: int = 256,
+        start: int = 0,
     ) -> Tensor:
         """Return log p(image), or a lower bound that `samples` tightens, in nats per image (B,).
 
-        Images and labels as for `encode`.
+        Images and labels as for `encode`. Image i draws what (seed, start + i) gives, so that a set
+        can be given in parts.
         """
         objective = self.require(HasLogLikelihood, "log_likelihood")
         pixels, wanted = self._inputs(images, labels)
         parts = []
         for rows in _batches(len(pixels), batch_size):
-            noise = Noise(seed_or_any(seed), rows, stream="likelihood", device=self.device)
+            indices = range(start + rows.start, start + rows.stop)
+            noise = Noise(seed_or_any(seed), indices, stream="likelihood", device=self.device)
             part = pixels[rows.start : rows.stop]
             parts.append(
                 objective.log_likelihood(self.networks, part, _rows(wanted, rows), noise, samples)
             )
         return torch.cat(parts).float()
+
+    @torch.no_grad()
+    def is_probability(self, images: Tensor, labels: Labels = None) -> bool:
+        """Return whether `log_likelihood` of these images (B, C, H, W) is that of a probability.
+
+        If so, it sums to 1 over all images of their kind and is at most 0; if not, it is of a
+        density or of something less.
+        """
+        objective = self.require(HasLogLikelihood, "log_likelihood")
+        return bool(objective.is_probability(self.networks, *self._inputs(images, labels)))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the networks that sample to one safetensors file, which alone `load` can read.
@@ -274,11 +293,22 @@ class Model(nn.Module):
             raise LabelError(f"label {int(wrong[0])} is out of range.", hint=allowed)
         return given
 
-    def _draw(self, draw: Callable[[range], Tensor], n: int, batch_size: int) -> Tensor:
+    def _drawn(self, draw: Callable[[range], Tensor], n: int, batch_size: int) -> Iterator[Tensor]:
+        batches = _batches(n, batch_size)  # checks batch_size now, not when the first is asked for
+        return (_to_unit(draw, rows) for rows in batches)
+
+    def _fill(self, batches: Iterator[Tensor], n: int) -> Tensor:
         images = torch.empty((n, *self._shape), dtype=torch.float32, device=self.device)
-        for rows in _batches(n, batch_size):
-            images[rows.start : rows.stop] = draw(rows).float().add(1).div(2).clamp(0, 1)
+        start = 0
+        for batch in batches:
+            images[start : start + len(batch)] = batch
+            start += len(batch)
         return images
+
+
+@torch.no_grad()
+def _to_unit(draw: Callable[[range], Tensor], rows: range) -> Tensor:
+    return draw(rows).float().add(1).div(2).clamp(0, 1)
 
 
 def _rows(labels: Tensor | None, rows: range) -> Tensor | None:

@@ -24,7 +24,13 @@ def test_what_is_generated_is_not_stale() -> None:
     assert answer.returncode == 0, answer.stderr
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/quickstart.md", "docs/zoo-config.md"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        "README.md",
+        *(f"docs/{name}.md" for name in ("evaluation", "models", "quickstart", "zoo-config")),
+    ],
+)
 def test_each_row_of_a_table_has_the_cells_of_its_head(document: str) -> None:
     cells = 0
     for line in (ROOT / document).read_text(encoding="utf-8").splitlines():

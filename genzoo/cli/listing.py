@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genzoo.cli.arguments import model_names
-from genzoo.cli.output import console, print_json, print_table, table
+from genzoo.cli.output import console, figures_table, print_json, print_table, table
 
 if TYPE_CHECKING:
     from genzoo.registry.discovery import Plugin, Registry
@@ -25,16 +25,23 @@ _MODELS = {
     "classes": "classes",
     "parameters": "parameters",
     "size_bytes": "size",
+    "fid": "FID",
+    "fid_ratio": "FID/floor",
+    "label_agreement": "labels",
     "license": "licence",
     "available": "available",
 }
-_SPARE = ("objective", "classes", "license", "size_bytes", "image")
+_SPARE = ("objective", "classes", "license", "size_bytes", "image", "fid", "parameters", "dataset")
 _SPARE_OF_PARTS = ("homepage", "version", "paper", "objective", "license", "distribution")
 _PARTS = {
     "architectures": ("name", "summary", "objective", "paper", "distribution", "version"),
     "objectives": ("name", "summary", "paper", "distribution", "version"),
     "datasets": (
         *("name", "summary", "image", "classes", "license", "homepage"),
+        *("distribution", "version"),
+    ),
+    "extractors": (
+        *("name", "summary", "image", "datasets", "accuracy", "license"),
         *("distribution", "version"),
     ),
 }
@@ -59,10 +66,18 @@ def list_(
     datasets: Annotated[
         bool, typer.Option("--datasets", help="List the installed datasets instead.")
     ] = False,
+    extractors: Annotated[
+        bool, typer.Option("--extractors", help="List the installed feature extractors instead.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the models of the zoo."""
-    flags = {"architectures": architectures, "objectives": objectives, "datasets": datasets}
+    flags = {
+        "architectures": architectures,
+        "objectives": objectives,
+        "datasets": datasets,
+        "extractors": extractors,
+    }
     kinds = [kind for kind, wanted in flags.items() if wanted]
     narrowed = any(x is not None for x in (pattern, architecture, objective, dataset))
     if len(kinds) > 1 or (kinds and narrowed):
@@ -120,7 +135,9 @@ def _list_parts(kind: str, as_json: bool) -> None:
 def _part(known: Registry, kind: str, spec: Any) -> dict[str, Any]:
     owner = known.owner(kind, spec.name)
     facts = {**vars(spec), "distribution": owner.distribution, "version": owner.version}
-    if kind == "datasets":
+    if kind == "extractors":
+        facts["datasets"] = ", ".join(spec.datasets)
+    if kind in ("datasets", "extractors"):
         shape = spec.image
         facts["license"] = spec.licence
         facts["image"] = [shape.channels, shape.height, shape.width] if shape else None
@@ -178,7 +195,7 @@ def _sections(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "Training recipe", _yaml(config["training"])
     yield "How it was trained", _yaml(config["trained"]) if config["trained"] else "not yet"
     yield "Weights", _yaml(config["weights"]) if config["weights"] else "none yet"
-    yield "Metrics", _yaml(card["metrics"]) if card["metrics"] else "not measured yet"
+    yield "What it is worth", _worth(facts["config"])
     if facts["available"]:
         yield (
             "To use it",
@@ -186,6 +203,15 @@ def _sections(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         )
     else:
         yield "To use it", f"{facts['unavailable_because']}: {facts['to_make_available']}"
+
+
+def _worth(config: Mapping[str, Any]) -> Any:
+    evaluated, weights = config["evaluated"], config["weights"]
+    if not evaluated:
+        return f"not measured yet: genzoo evaluate {config['name']}"
+    if not weights or evaluated["weights_sha256"] != weights["sha256"]:
+        return f"measured on other weights than these: genzoo evaluate {config['name']}"
+    return figures_table(evaluated["figures"], evaluated["floor"])
 
 
 def _pairs(values: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from genzoo._version import __version__
-from genzoo.cli import drawing, keeping, listing, training
+from genzoo.cli import drawing, evaluating, keeping, listing, training
 from genzoo.cli.output import print_error
 from genzoo.errors import GenzooError
 
@@ -66,7 +66,7 @@ def _genzoo(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Image generators by name: trained, reproducible.
+    """Image generators by name: trained, measured, reproducible.
 
     Exit codes: 0 done, 2 a mistake that the message explains, 130 interrupted (143 by SIGTERM).
     """
@@ -79,6 +79,7 @@ app.command("sample")(drawing.sample)
 app.command("interpolate")(drawing.interpolate)
 app.command("reconstruct")(drawing.reconstruct)
 app.command("train")(training.train)
+app.command("evaluate")(evaluating.evaluate)
 app.command("verify")(keeping.verify)
 app.command("publish")(keeping.publish)
 

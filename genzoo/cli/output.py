@@ -16,9 +16,36 @@ if TYPE_CHECKING:
 
     from genzoo.errors import GenzooError
 
-__all__ = ["console", "counted", "print_error", "print_json", "print_table", "table"]
+__all__ = [
+    "console",
+    "counted",
+    "figures_table",
+    "print_error",
+    "print_json",
+    "print_table",
+    "table",
+]
 
-_NUMBERS = frozenset({"classes", "parameters", "size_bytes"})
+_NUMBERS = frozenset(
+    {"classes", "parameters", "size_bytes", "fid", "fid_ratio", "label_agreement", "figure"}
+    | {"floor"}
+)
+_MEANINGS = {
+    "fid": "Frechet distance of features; lower is better",
+    "fid_ratio": "FID over its floor; 1 is as good as real images",
+    "kid": "kernel distance of features, unbiased; lower is better",
+    "precision": "share of samples among real images",
+    "recall": "share of real images among samples",
+    "density": "how crowded with real images the places of samples are",
+    "coverage": "share of real images with a sample nearby",
+    "label_agreement": "share of samples that a classifier gives the label asked for",
+    "class_balance": "1 where classes are as frequent as in the data",
+    "nll": "negative log-likelihood of test images, upper bound, nats per image",
+    "nll_error": "its standard error over the images",
+    "bits_per_dim": "the same in bits per pixel and channel",
+    "nearest_train": "median distance to the nearest training image; floor: of test images",
+    "copied": "share of samples that copy a training image",
+}
 _PROSE = frozenset({"brings", "detail", "meaning", "summary"})
 _NARROW = 30  # columns: less makes prose hard to read
 _ENDLESS = 100_000  # columns: a pipe has no edge at which to cut a line
@@ -94,6 +121,21 @@ def table(rows: Iterable[Mapping[str, Any]], headers: Mapping[str, str]) -> Tabl
     return made
 
 
+def figures_table(figures: Mapping[str, float], floor: Mapping[str, float]) -> Table:
+    """Return a table of figures beside those of real training images."""
+    rows = [
+        {
+            "name": name,
+            "figure": f"{value:.4g}",
+            "floor": f"{floor[name]:.4g}" if name in floor else None,
+            "meaning": _MEANINGS.get(name, ""),
+        }
+        for name, value in figures.items()
+    ]
+    headers = {"name": "figure", "figure": "model", "floor": "floor", "meaning": "meaning"}
+    return table(rows, headers)
+
+
 def _print_lines(rows: Sequence[Mapping[str, Any]], headers: Mapping[str, str]) -> None:
     lines = [list(headers.values()), *([_cell(key, row[key]) for key in headers] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -114,4 +156,10 @@ def _cell(key: str, value: Any) -> str:
         return f"{value / 1e6:.1f} MB"
     if key == "parameters":
         return f"{value:,}"
+    if key == "fid":
+        return f"{value:.3g}"
+    if key == "fid_ratio":
+        return f"{value:.2f}"
+    if key == "label_agreement":
+        return f"{100 * value:.1f}%"
     return str(value)

@@ -42,6 +42,14 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write figures for TensorBoard as well.")
     ] = False,
+    evaluate_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Measure FID on 2,000 samples every N steps, into evaluations.jsonl.",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Train a model into a run folder, which `genzoo sample` and `genzoo.load` read.
@@ -69,10 +77,12 @@ def train(
             device=device,
             progress=not quiet,
             tensorboard=tensorboard,
+            evaluate_every=evaluate_every,
         )
     except Interrupted as stop:
         values: list[tuple[str, object]] = [("set", item) for item in settings or ()]
         values += [("output", folder), ("data", data), ("device", device)]
+        values += [("evaluate-every", evaluate_every)]
         options = [f"--{key}={value}" for key, value in values if value is not None]
         typer.echo(f"Stopped after step {stop.step}; nothing is lost. Go on with:", err=True)
         typer.echo(shlex.join(["genzoo", "train", name, *options, *flags, "--resume"]), err=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from genzoo.data.binarization import binarize, grey_levels
 from genzoo.data.fitting import ImageDataset, TensorImages
 from genzoo.errors import DataError
 
@@ -30,6 +31,7 @@ class Batches:
     `batch_size` is that of the global batch, of which `rows` are this process's. Batches run on
     from one epoch into the next, so that a set smaller than a batch will do. A TensorImages is kept
     on `device`; any other dataset is read by `workers` processes, or by this one where that is 0.
+    Where it says `binarize`, row j of the global batch is drawn by (seed, step, j).
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Batches:
             raise DataError("the dataset is empty.", hint="Train on a dataset that has images.")
         self.dataset = dataset
         self.batch_size = batch_size
+        self.seed = seed
         self.rows = rows
         self.device = torch.device(device)
         self.workers = workers
@@ -73,10 +76,19 @@ class Batches:
         as the iterator, so make one for a run, not one for a step. Raises DataError where a file
         cannot be read.
         """
-        steps = (self.indices(step)[self.rows] for step in range(start, stop))
-        rows = self._load(steps) if self._held is None else _select(self._held, steps)
-        for images, labels in rows:
+        steps = range(start, stop)
+        indices = (self.indices(step)[self.rows] for step in steps)
+        rows = self._load(indices) if self._held is None else _select(self._held, indices)
+        for step, (images, labels) in zip(steps, rows, strict=True):
+            if self._held is not None and self._held.binarize:
+                images = binarize(images, self._levels(step, images))
             yield images.float().div_(127.5).sub_(1), labels
+
+    def _levels(self, step: int, images: Tensor) -> Tensor:
+        """Return what decides which pixels of this process's rows of `step` are white."""
+        height, width = images.shape[2:]
+        levels = grey_levels(self.seed, "data/pixels", step, self.batch_size, (height, width))
+        return levels[self.rows].to(images.device)
 
     def _load(self, steps: Iterator[NDArray[np.int64]]) -> Iterator[_Rows]:
         loader: DataLoader[_Rows | DataError] = DataLoader(

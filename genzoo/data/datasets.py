@@ -1,4 +1,7 @@
-"""The sets that fit in memory: torchvision's MNIST, Fashion-MNIST and CIFAR-10, and our digits."""
+"""The sets that fit in memory: torchvision's MNIST, Fashion-MNIST and CIFAR-10, and our digits.
+
+MNIST also comes binarized.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 from tarfile import TarError
@@ -22,6 +26,7 @@ from torchvision import datasets as torchvision_sets
 from torchvision.datasets.mnist import read_image_file, read_label_file
 from torchvision.datasets.utils import check_integrity
 
+from genzoo.data.binarization import binarize, grey_levels
 from genzoo.data.configs import DigitsConfig, TorchvisionConfig
 from genzoo.data.fitting import ImageDataset, Split, TensorImages, fit_tensors
 from genzoo.errors import DataError
@@ -32,6 +37,7 @@ __all__ = [
     "ImageDataset",
     "Split",
     "TensorImages",
+    "binarized_mnist",
     "cifar10",
     "data_root",
     "digits",
@@ -77,6 +83,24 @@ def mnist(
     for.
     """
     return _mnist_like("mnist", torchvision_sets.MNIST, _DIGIT_NAMES, image, split, root)
+
+
+def binarized_mnist(
+    config: TorchvisionConfig, image: ImageSpec, split: Split, root: Path | None
+) -> TensorImages:
+    """Return MNIST in black and white: a pixel of value v is white with probability v / 255.
+
+    For likelihoods: those of different models compare on it. The train split is drawn anew at each
+    reading (Burda et al. 2016). The test split is drawn once, by genzoo's own generator with the
+    seed 0, so that all measure on the same images; they are not those of the file of Larochelle and
+    Murray (2011). As `mnist` otherwise, whose files it reads; fitted to `image`, then drawn.
+    """
+    grey = _mnist_like("binarized-mnist", torchvision_sets.MNIST, _DIGIT_NAMES, image, split, root)
+    if split == "train":
+        return replace(grey, binarize=True)
+    size = (image.height, image.width)
+    levels = grey_levels(0, "binarized-mnist/test", 0, len(grey), size)
+    return replace(grey, images=binarize(grey.images, levels))
 
 
 def fashion_mnist(

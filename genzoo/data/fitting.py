@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from genzoo.data.binarization import binarize, grey_levels
 from genzoo.errors import DataError
 from genzoo.registry.specs import ImageSpec
 
@@ -41,18 +42,30 @@ class ImageDataset(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TensorImages:
-    """A dataset held in memory: uint8 images (N, C, H, W), int64 labels (N,) or None."""
+    """A dataset held in memory: uint8 images (N, C, H, W), int64 labels (N,) or None.
+
+    With `binarize` a value v is a probability, v / 255, of being white: in training, Batches draws
+    images of 0 and 255 anew each time. An image taken by its index has the values themselves.
+    """
 
     images: Tensor
     labels: Tensor | None
     image: ImageSpec
     class_names: tuple[str, ...]
+    binarize: bool = False
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int | None]:
         return self.images[index], None if self.labels is None else int(self.labels[index])
+
+    def drawn(self) -> TensorImages:
+        """Return the same set, its images drawn once where they are probabilities."""
+        if not self.binarize:
+            return self
+        levels = grey_levels(0, "data/drawn", 0, len(self), self.images.shape[2:])
+        return replace(self, images=binarize(self.images, levels), binarize=False)
 
     def to(self, device: torch.device) -> TensorImages:
         """Return the same set with its tensors on `device`."""

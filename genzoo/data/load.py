@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from genzoo.data.fitting import ImageDataset, Split
 from genzoo.data.folder import FolderImages
@@ -11,9 +12,9 @@ from genzoo.errors import PluginError
 from genzoo.registry.catalog import part_config
 from genzoo.registry.config import ZooConfig
 from genzoo.registry.discovery import registry
-from genzoo.registry.specs import ImageSpec, resolve
+from genzoo.registry.specs import Dataset, ImageSpec, resolve
 
-__all__ = ["load_dataset", "load_files"]
+__all__ = ["load_dataset", "load_files", "load_named"]
 
 
 def load_dataset(config: ZooConfig, split: Split, root: Path | None = None) -> ImageDataset:
@@ -23,7 +24,27 @@ def load_dataset(config: ZooConfig, split: Split, root: Path | None = None) -> I
     """
     spec = registry().dataset(config.dataset.name, config.requires)
     values = part_config(spec, config.dataset.config, source=config.source, at="dataset.config")
-    dataset = resolve(spec.factory)(values, config.image_spec, split, root)
+    return _build(spec, values, config.image_spec, split, root)
+
+
+def load_named(
+    name: str, split: Split, root: Path | None = None, image: ImageSpec | None = None
+) -> ImageDataset:
+    """Return the dataset of that name with its default config, fitted to `image` or as it is.
+
+    Raises as `load_dataset` does, ConfigError also for a set that has no defaults, as a folder.
+    """
+    spec = registry().dataset(name)
+    fitted = image or spec.image
+    values = part_config(spec, {}, source=f"dataset {name!r}", at="config")
+    assert fitted is not None
+    return _build(spec, values, fitted, split, root)
+
+
+def _build(
+    spec: Dataset, values: Any, image: ImageSpec, split: Split, root: Path | None
+) -> ImageDataset:
+    dataset = resolve(spec.factory)(values, image, split, root)
     if not isinstance(dataset, ImageDataset):
         raise PluginError(
             f"dataset {spec.name!r} built {dataset!r}.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -106,8 +106,8 @@ class Adversarial(Objective):
     `discriminator(images, labels) -> logits (B,)`, high on real ones. Fakes get the batch's labels.
     """
 
-    roles: ClassVar[frozenset[str]] = frozenset({"generator", "discriminator"})
-    sampling_roles: ClassVar[frozenset[str]] = frozenset({"generator"})
+    roles: frozenset[str] = frozenset({"generator", "discriminator"})
+    sampling_roles: frozenset[str] = frozenset({"generator"})
 
     def __init__(self, config: AdversarialConfig) -> None:
         super().__init__()

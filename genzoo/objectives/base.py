@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -49,9 +49,9 @@ class Objective(nn.Module):
     optimizers, devices or loops.
     """
 
-    roles: ClassVar[frozenset[str]]
+    roles: frozenset[str]
     """The roles needed to train; checked before the first step."""
-    sampling_roles: ClassVar[frozenset[str]]
+    sampling_roles: frozenset[str]
     """The only roles whose weights are shipped."""
 
     @property
@@ -104,6 +104,11 @@ class HasLogLikelihood(Protocol):
         samples: int,
     ) -> Tensor:
         """Return log p(image) or a lower bound on it, in nats per image (B,)."""
+
+    def is_probability(
+        self, networks: nn.ModuleDict, images: Tensor, labels: Tensor | None
+    ) -> bool:
+        """Return whether p sums to 1 over all images of the kind of these (B, C, H, W)."""
 
 
 @runtime_checkable

@@ -56,4 +56,11 @@ class VariationalConfig(Config):
     """Steps over which the weight of the KL term rises linearly from 0 to `beta`; 0 for none."""
     free_bits: Weight = 0.0
     """Nats per latent dimension below which the batch-mean KL is not reduced further (Kingma et al.
-    2016)."""
+    2016); with a learned prior, on average over the dimensions."""
+    prior: Literal["normal", "learned"] = "normal"
+    """The prior over latents: N(0, I), or the architecture's own network `prior`, a normalizing
+    flow that is trained with the rest (Chen et al. 2017). `vae` builds it for `prior_layers` above
+    0."""
+    samples: Literal["expected", "drawn"] = "expected"
+    """What sampling gives: each pixel's expectation, or a draw of it, which is noise to the eye but
+    for images that are black and white."""

@@ -10,7 +10,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Distribution, constraints
+from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 from torch.nn import functional as F
 from torch.types import _size
@@ -33,6 +33,21 @@ LIKELIHOODS = ("bernoulli", "gaussian", "discretized-logistic", "categorical")
 MIN_LOG_SCALE = -7.0
 """The floor of a learned log scale: any lower is finer than the levels of an 8-bit image."""
 _ONE_DRAW = torch.Size()
+_PARAMETERS = ("logits", "location", "log_scale")
+
+
+class _Levels(Constraint):
+    """Images (..., C, H, W) whose values are all of `bins` levels, evenly spaced over [-1, 1]."""
+
+    is_discrete = True
+
+    def __init__(self, bins: int) -> None:
+        self.bins = bins
+
+    def check(self, value: Tensor) -> Tensor:
+        """Return a bool (...,), as torch's constraints do."""
+        levels = _to_images(_to_levels(value, self.bins), self.bins, value.dtype)
+        return torch.isclose(value, levels, rtol=0, atol=1e-5)
 
 
 class _ImageDistribution(Distribution):
@@ -44,11 +59,21 @@ class _ImageDistribution(Distribution):
 
     @property
     def arg_constraints(self) -> dict[str, Constraint]:
-        names = ("logits", "location", "log_scale")
-        return {name: constraints.real for name in names if name in self.__dict__}
+        return {name: constraints.real for name in _PARAMETERS if name in self.__dict__}
 
     def _sum(self, log_probs: Tensor) -> Tensor:
         return log_probs.sum(dim=tuple(range(-len(self.event_shape), 0)))
+
+    def quantile(self, uniform: Tensor) -> Tensor:
+        """Return the draws (*, B, *event) that numbers in [0, 1) of that shape stand for."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def sample(self, sample_shape: _size = _ONE_DRAW) -> Tensor:
+        """Return draws (*sample_shape, B, *event)."""
+        shape = self._extended_shape(sample_shape)
+        parameter: Tensor = next(vars(self)[name] for name in _PARAMETERS if name in vars(self))
+        return self.quantile(torch.rand(shape, dtype=parameter.dtype, device=parameter.device))
 
 
 class PixelBernoulli(_ImageDistribution):
@@ -63,6 +88,11 @@ class PixelBernoulli(_ImageDistribution):
         super().__init__(logits.shape)
 
     @property
+    def support(self) -> Constraint:
+        """What this is a probability of: images of -1 and 1."""
+        return _Levels(2)
+
+    @property
     def mean(self) -> Tensor:
         """The expected image (B, *event): 2 s(logits) - 1."""
         return torch.tanh(self.logits / 2)
@@ -71,10 +101,9 @@ class PixelBernoulli(_ImageDistribution):
         """Return (B,) nats of images (B, *event) in [-1, 1]."""
         return self._sum((value + 1) / 2 * self.logits - F.softplus(self.logits))
 
-    def sample(self, sample_shape: _size = _ONE_DRAW) -> Tensor:
-        """Return images (*sample_shape, B, *event) of -1 and 1."""
-        probabilities = self.logits.sigmoid().expand(self._extended_shape(sample_shape))
-        return 2 * torch.bernoulli(probabilities) - 1
+    def quantile(self, uniform: Tensor) -> Tensor:
+        """Return images (*, B, *event) of -1 and 1, those that `uniform` in [0, 1) stands for."""
+        return torch.where(uniform < self.logits.sigmoid(), 1.0, -1.0).to(self.logits.dtype)
 
 
 class PixelGaussian(_ImageDistribution):
@@ -89,6 +118,11 @@ class PixelGaussian(_ImageDistribution):
         super().__init__(mean.shape)
 
     @property
+    def support(self) -> Constraint:
+        """All images: this is a density."""
+        return constraints.real
+
+    @property
     def mean(self) -> Tensor:
         """The mean (B, *event), clamped to [-1, 1] so that it is an image."""
         return self.location.clamp(-1, 1)
@@ -98,14 +132,11 @@ class PixelGaussian(_ImageDistribution):
         standardized = (value - self.location) * torch.exp(-self.log_scale)
         return self._sum(-standardized.square() / 2 - self.log_scale - math.log(2 * math.pi) / 2)
 
-    @torch.no_grad()
-    def sample(self, sample_shape: _size = _ONE_DRAW) -> Tensor:
-        """Return draws (*sample_shape, B, *event), which may leave [-1, 1]."""
-        noise = torch.randn(
-            self._extended_shape(sample_shape),
-            dtype=self.location.dtype,
-            device=self.location.device,
-        )
+    def quantile(self, uniform: Tensor) -> Tensor:
+        """Return values (*, B, *event), which may leave [-1, 1], of `uniform` in [0, 1)."""
+        # Off the ends, where a normal is infinite.
+        inside = uniform.clamp(1e-7, 1 - 1e-7)
+        noise: Tensor = torch.special.ndtri(inside)
         return self.location + self.log_scale.exp() * noise
 
 
@@ -121,6 +152,11 @@ class DiscretizedLogistic(_ImageDistribution):
         self.location, self.log_scale = at_least_float32(mean), at_least_float32(log_scale)
         self.bins = bins
         super().__init__(mean.shape)
+
+    @property
+    def support(self) -> Constraint:
+        """What this is a probability of: images of the levels."""
+        return _Levels(self.bins)
 
     @property
     def mean(self) -> Tensor:
@@ -144,17 +180,11 @@ class DiscretizedLogistic(_ImageDistribution):
         log_probs = torch.where(levels == 0, below, inside)
         return self._sum(torch.where(levels == self.bins - 1, above, log_probs))
 
-    @torch.no_grad()
-    def sample(self, sample_shape: _size = _ONE_DRAW) -> Tensor:
-        """Return images (*sample_shape, B, *event) of the levels in [-1, 1]."""
-        uniform = torch.rand(
-            self._extended_shape(sample_shape),
-            dtype=self.location.dtype,
-            device=self.location.device,
-        )
-        # A draw of exactly 0 is possible: its logit, minus infinity, is the lowest level.
-        draws = self.location + self.log_scale.exp() * torch.logit(uniform)
-        return _to_images(_to_levels(draws, self.bins), self.bins, self.location.dtype)
+    def quantile(self, uniform: Tensor) -> Tensor:
+        """Return images (*, B, *event) of the levels that `uniform` in [0, 1) stands for."""
+        # A uniform of exactly 0 is possible: its logit, minus infinity, is the lowest level.
+        values = self.location + self.log_scale.exp() * torch.logit(uniform)
+        return _to_images(_to_levels(values, self.bins), self.bins, self.location.dtype)
 
 
 class PixelCategorical(_ImageDistribution):
@@ -170,6 +200,11 @@ class PixelCategorical(_ImageDistribution):
         super().__init__(self.logits.shape[:-1])
 
     @property
+    def support(self) -> Constraint:
+        """What this is a probability of: images of the levels."""
+        return _Levels(self.bins)
+
+    @property
     def mean(self) -> Tensor:
         """The expected image (B, *event)."""
         levels = torch.arange(self.bins, device=self.logits.device)
@@ -182,10 +217,10 @@ class PixelCategorical(_ImageDistribution):
         logits = self.logits.expand(*levels.shape[:-1], self.bins)
         return self._sum(logits.gather(-1, levels).squeeze(-1))
 
-    def sample(self, sample_shape: _size = _ONE_DRAW) -> Tensor:
-        """Return images (*sample_shape, B, *event) of the levels in [-1, 1]."""
-        levels: Distribution = Categorical(logits=self.logits, validate_args=False)
-        return _to_images(levels.sample(sample_shape), self.bins, self.logits.dtype)
+    def quantile(self, uniform: Tensor) -> Tensor:
+        """Return images (*, B, *event) of the levels that `uniform` in [0, 1) stands for."""
+        below = self.logits.exp().cumsum(-1)[..., :-1] <= uniform.unsqueeze(-1)
+        return _to_images(below.sum(-1), self.bins, self.logits.dtype)
 
 
 def parameters_per_channel(name: str, bins: int = 256) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from genzoo.registry.hookspecs import hookimpl
-from genzoo.registry.specs import Dataset, ImageSpec, Objective
+from genzoo.registry.specs import Dataset, Extractor, ImageSpec, Objective
 
 
 @hookimpl
@@ -43,6 +43,15 @@ def genzoo_datasets() -> list[Dataset]:
             homepage="http://yann.lecun.com/exdb/mnist/",
         ),
         Dataset(
+            name="binarized-mnist",
+            summary="MNIST in black and white, drawn at random by its grey values; for likelihoods",
+            config="genzoo.data.configs:TorchvisionConfig",
+            factory="genzoo.data.datasets:binarized_mnist",
+            image=ImageSpec(1, 28, 28, 10),
+            licence="CC-BY-SA-3.0",
+            homepage="https://arxiv.org/abs/1509.00519",
+        ),
+        Dataset(
             name="fashion-mnist",
             summary="60,000 + 10,000 articles of clothing, 28x28, grey",
             config="genzoo.data.configs:TorchvisionConfig",
@@ -76,6 +85,52 @@ def genzoo_datasets() -> list[Dataset]:
             image=ImageSpec(1, 8, 8, 10),
             licence="CC-BY-4.0",
             homepage="https://doi.org/10.24432/C50P49",
+        ),
+    ]
+
+
+@hookimpl
+def genzoo_extractors() -> list[Extractor]:
+    """Return the feature extractors that the core brings."""
+    return [
+        Extractor(
+            name="mnist",
+            summary="a small convolutional classifier of handwritten digits",
+            factory="genzoo.evaluation.features:classifier",
+            datasets=("mnist", "binarized-mnist"),
+            image=ImageSpec(1, 28, 28, 10),
+            weights="pkg://genzoo/evaluation/weights/mnist.safetensors",
+            sha256="6c250517555b8d21240c3a09a60ba6b031842fb943a3880a1ccb11de01981c26",
+            accuracy=0.9968,
+            licence="Apache-2.0",
+        ),
+        Extractor(
+            name="fashion-mnist",
+            summary="a small convolutional classifier of articles of clothing",
+            factory="genzoo.evaluation.features:classifier",
+            datasets=("fashion-mnist",),
+            image=ImageSpec(1, 28, 28, 10),
+            weights="pkg://genzoo/evaluation/weights/fashion-mnist.safetensors",
+            sha256="c0881cce0a81b0e630d27884dce45d161f173d676ce790dc1546cb4e682d205f",
+            accuracy=0.9269,
+            licence="Apache-2.0",
+        ),
+        Extractor(
+            name="digits",
+            summary="a small convolutional classifier of digits",
+            factory="genzoo.evaluation.features:classifier",
+            datasets=("digits",),
+            image=ImageSpec(1, 8, 8, 10),
+            weights="pkg://genzoo/evaluation/weights/digits.safetensors",
+            sha256="6f584343ce2c59210d6674a80f7a8aa0e3c19aa5aba695ca004947875b88bff8",
+            accuracy=0.9933,
+            licence="Apache-2.0",
+        ),
+        Extractor(
+            name="inception",
+            summary="Inception-v3, as FID in papers; needs genzoo[inception] and a download",
+            factory="genzoo.evaluation.inception:inception",
+            licence="Apache-2.0",
         ),
     ]
 

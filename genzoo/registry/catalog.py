@@ -205,6 +205,7 @@ def part_config(
 def describe(entry: Entry) -> dict[str, Any]:
     """Return one model's row of `genzoo list`, as plain values."""
     config, problem = entry.config, unavailable(entry.config, entry.path)
+    figures = config.measured.figures if config.measured else {}
     return {
         "name": config.name,
         "architecture": config.architecture.name,
@@ -214,6 +215,9 @@ def describe(entry: Entry) -> dict[str, Any]:
         "classes": config.classes,
         "parameters": config.weights.parameters if config.weights else None,
         "size_bytes": config.weights.size if config.weights else None,
+        "fid": figures.get("fid"),
+        "fid_ratio": figures.get("fid_ratio"),
+        "label_agreement": figures.get("label_agreement"),
         "license": config.card.licence,
         "available": problem is None,
     }

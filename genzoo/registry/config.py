@@ -16,6 +16,7 @@ from genzoo.registry.specs import NAME, ImageSpec
 from genzoo.registry.training_config import TrainingConfig
 
 __all__ = [
+    "EvaluatedConfig",
     "TrainedConfig",
     "WeightsConfig",
     "ZooConfig",
@@ -81,6 +82,8 @@ class TrainedConfig(Config):
     """The version of genzoo."""
     torch: str
     """The version of PyTorch."""
+    fid_ratio_by_step: dict[int, float] = Field(default_factory=dict)
+    """FID over its floor on the way, on 2,000 samples; of a run with `--evaluate-every`."""
 
 
 class CardConfig(Config):
@@ -98,8 +101,23 @@ class CardConfig(Config):
     """What it is for, and what not."""
     limitations: str = ""
     """What it does badly."""
-    metrics: dict[str, float] = Field(default_factory=dict)
-    """Measured figures; never typed by hand."""
+
+
+class EvaluatedConfig(Config):
+    """What the weights are worth. `genzoo evaluate --write-card` writes this."""
+
+    figures: dict[str, float]
+    """What was measured on the model's samples; docs/evaluation.md says what each figure means."""
+    floor: dict[str, float]
+    """The same, measured on as many real training images: what a perfect model would get."""
+    by_class: dict[str, list[float | None]] = Field(default_factory=dict)
+    """Figures of each class, in label order."""
+    protocol: dict[str, str | int | float | None]
+    """How they were measured: counts, seed, split, extractor."""
+    weights_sha256: str
+    """The weights that they belong to."""
+    date: str
+    """The day."""
 
 
 class ZooConfig(Config):
@@ -123,6 +141,8 @@ class ZooConfig(Config):
     """The trained weights; null until `genzoo publish` writes them here."""
     trained: TrainedConfig | None = None
     """How the weights came to be; null until `genzoo publish` writes it here."""
+    evaluated: EvaluatedConfig | None = None
+    """What the weights are worth; null until `genzoo evaluate --write-card` writes it here."""
     _source: str = PrivateAttr(default="")
 
     @property
@@ -136,9 +156,17 @@ class ZooConfig(Config):
         image = self.image
         return ImageSpec(image.channels, image.height, image.width, self.classes)
 
+    @property
+    def measured(self) -> EvaluatedConfig | None:
+        """What the weights are worth, None where it was measured on other weights than these."""
+        if self.evaluated is None or self.weights is None:
+            return None
+        same = self.evaluated.weights_sha256 == self.weights.sha256
+        return self.evaluated if same else None
+
     def recipe(self) -> dict[str, Any]:
-        """Return the plain values of what makes the model: all but `weights` and `trained`."""
-        return self.model_dump(mode="json", exclude={"weights", "trained"})
+        """Return the plain values of what makes the model, not of what came out of it."""
+        return self.model_dump(mode="json", exclude={"weights", "trained", "evaluated"})
 
 
 def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> ZooConfig:

@@ -22,7 +22,7 @@ import pluggy
 from genzoo._version import __version__
 from genzoo.errors import PluginError, UnknownNameError, did_you_mean
 from genzoo.registry import builtin, hookspecs
-from genzoo.registry.specs import API_VERSION, Architecture, Callback, Dataset, Objective
+from genzoo.registry.specs import API_VERSION, Architecture, Callback, Dataset, Extractor, Objective
 
 __all__ = ["Plugin", "Registry", "registry", "strict"]
 
@@ -34,6 +34,7 @@ _KINDS: Mapping[str, type] = {
     "datasets": Dataset,
     "zoo_configs": Path,
     "callbacks": Callback,
+    "extractors": Extractor,
 }
 
 T = TypeVar("T")
@@ -90,6 +91,11 @@ class Registry:
         """The callbacks, sorted by name."""
         return self._names("callbacks")
 
+    @property
+    def extractors(self) -> dict[str, Extractor]:
+        """The feature extractors, sorted by name."""
+        return self._names("extractors")
+
     def remedy(self, requires: Iterable[str]) -> str:
         """Return what to do to have what these distributions bring, "" where they are all here."""
         names = {re.split(r"[^\w.-]", r, maxsplit=1)[0]: r for r in requires}
@@ -126,6 +132,10 @@ class Registry:
     def dataset(self, name: str, requires: Iterable[str] = ()) -> Dataset:
         """Return the dataset of that name; `requires` is what to install to have it."""
         return _get(self.datasets, "dataset", name, self.remedy(requires))
+
+    def extractor(self, name: str) -> Extractor:
+        """Return the feature extractor of that name."""
+        return _get(self.extractors, "extractor", name, "")
 
 
 def _get(known: dict[str, T], kind: str, name: str, remedy: str) -> T:

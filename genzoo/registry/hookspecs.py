@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pluggy
 
-from genzoo.registry.specs import Architecture, Callback, Dataset, Objective
+from genzoo.registry.specs import Architecture, Callback, Dataset, Extractor, Objective
 
 hookspec = pluggy.HookspecMarker("genzoo")
 hookimpl = pluggy.HookimplMarker("genzoo")
@@ -35,3 +35,8 @@ def genzoo_zoo_configs() -> list[Path]:  # type: ignore[empty-body]
 @hookspec
 def genzoo_callbacks() -> list[Callback]:  # type: ignore[empty-body]
     """Return the callbacks that this plugin adds to every training run."""
+
+
+@hookspec
+def genzoo_extractors() -> list[Extractor]:  # type: ignore[empty-body]
+    """Return the feature extractors that this plugin brings, for evaluation."""

@@ -15,6 +15,7 @@ __all__ = [
     "Architecture",
     "Callback",
     "Dataset",
+    "Extractor",
     "ImageSpec",
     "Objective",
     "resolve",
@@ -138,6 +139,29 @@ class Callback(_Descriptor):
     """
 
     factory: str
+
+    def references(self) -> tuple[str, ...]:
+        """Return the fields that hold a "module:attr" reference."""
+        return ("factory",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extractor(_Descriptor):
+    """A frozen network whose features generated and real images are compared in.
+
+    `factory` is `(Extractor) -> genzoo.evaluation.features.FeatureExtractor`. `datasets` are those
+    that it measures unless another is asked for. `image` is what it takes, None where it takes any.
+    `weights` is a pkg:// URI and `sha256` that of the file; `accuracy` is its share of right
+    answers on the test split of the set it was trained on.
+    """
+
+    factory: str
+    datasets: tuple[str, ...] = ()
+    image: ImageSpec | None = None
+    weights: str = ""
+    sha256: str = ""
+    accuracy: float | None = None
+    licence: str = ""
 
     def references(self) -> tuple[str, ...]:
         """Return the fields that hold a "module:attr" reference."""

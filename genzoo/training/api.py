@@ -33,6 +33,7 @@ from genzoo.registry.config import (
 from genzoo.registry.discovery import registry
 from genzoo.registry.specs import resolve
 from genzoo.training.callbacks import Callback, MetricsFile, Previews, ProgressBar, TensorBoard
+from genzoo.training.evaluations import Evaluations, fid_ratio_by_step
 from genzoo.training.optimization import check_phases
 from genzoo.training.trainer import Trainer
 
@@ -70,6 +71,7 @@ def train(
     device: str | None = None,
     progress: bool = True,
     tensorboard: bool = False,
+    evaluate_every: int | None = None,
     callbacks: Sequence[Callback] = (),
     **overrides: Any,
 ) -> Model:
@@ -77,8 +79,9 @@ def train(
 
     `output` is the run folder, runs/NAME unless given. `resume` goes on from its newest checkpoint;
     the weights are then the same, bit for bit, as if the run had never stopped. `data` is the
-    folder of datasets. `overrides` are settings by dotted path, as in `**{"training.steps": 100}`.
-    Raises Interrupted (a KeyboardInterrupt) on SIGINT or SIGTERM, and a GenzooError otherwise.
+    folder of datasets. Every `evaluate_every` steps FID goes into evaluations.jsonl. `overrides`
+    are settings by dotted path, as in `**{"training.steps": 100}`. Raises Interrupted (a
+    KeyboardInterrupt) on SIGINT or SIGTERM, and a GenzooError otherwise.
     """
     config = complete(resolve_config(config_or_name, overrides))
     folder = Path(output) if output is not None else Path("runs") / config.name
@@ -86,12 +89,14 @@ def train(
     # Every device by name: without, torch warns where there are several.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         _check_parts(config, device)
-        dataset = load_dataset(config, "train", Path(data) if data is not None else None)
+        root = Path(data) if data is not None else None
+        dataset = load_dataset(config, "train", root)
         watching = [
             *([ProgressBar()] if progress else []),
             MetricsFile(folder),
             Previews(),
             *([TensorBoard(folder)] if tensorboard else []),
+            *([Evaluations(folder, evaluate_every, root)] if evaluate_every is not None else []),
             *map(_build_callback, registry().callbacks.values()),
             *callbacks,
         ]
@@ -213,4 +218,5 @@ def _record(trainer: Trainer) -> TrainedConfig:
         date=time.strftime("%Y-%m-%d"),
         genzoo=__version__,
         torch=torch.__version__,
+        fid_ratio_by_step=fid_ratio_by_step(state.folder),
     )

@@ -21,7 +21,7 @@ from genzoo.images import grid, save_image
 from genzoo.model import Model
 from genzoo.registry.config import ZooConfig
 
-__all__ = ["Callback", "MetricsFile", "Previews", "ProgressBar", "Run", "TensorBoard"]
+__all__ = ["Callback", "Lines", "MetricsFile", "Previews", "ProgressBar", "Run", "TensorBoard"]
 
 
 @dataclass
@@ -123,24 +123,23 @@ class ProgressBar(Callback):
             self._live.stop()
 
 
-class MetricsFile(Callback):
-    """`metrics.jsonl`: one line of figures every `log_every` steps."""
+class Lines:
+    """A file of JSON lines, each with its `step`, that a resumed run goes on with."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "metrics.jsonl"
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
-    def on_start(self, run: Run) -> None:
+    def start(self, run: Run) -> None:
         """Start the file, or drop the lines that a resumed run is about to write again."""
         text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
         lines = [line for line in text.splitlines() if _step_of(line) <= run.step]
         write_text(self.path, "".join(f"{line}\n" for line in lines))
 
-    def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
-        """Append a line."""
+    def append(self, run: Run, figures: Mapping[str, float]) -> None:
+        """Append a line; raises OutputError where it cannot be written."""
         row = {
             "step": run.step,
             "seconds": round(run.seconds, 3),
-            "images_per_second": round(run.speed, 1),
             # JSON has no NaN.
             **{name: value if math.isfinite(value) else None for name, value in figures.items()},
         }
@@ -152,6 +151,21 @@ class MetricsFile(Callback):
                 f"cannot write {self.path}: {error.strerror}.",
                 hint="Make room, then go on with --resume.",
             ) from error
+
+
+class MetricsFile(Callback):
+    """`metrics.jsonl`: one line of figures every `log_every` steps."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lines = Lines(folder / "metrics.jsonl")
+
+    def on_start(self, run: Run) -> None:
+        """Start the file, or go on with it."""
+        self._lines.start(run)
+
+    def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
+        """Append a line."""
+        self._lines.append(run, {"images_per_second": round(run.speed, 1), **figures})
 
 
 class Previews(Callback):

@@ -56,7 +56,9 @@ def publish(
         size=home.stat().st_size,
         parameters=sum(p.numel() for p in model.networks.parameters()),
     )
-    blocks = {"weights": weights.model_dump(), "trained": trained.model_dump()}
+    # As JSON has it, where every key is a text: others are refused when the file is read.
+    facts = trained.model_dump(mode="json")
+    blocks = {"weights": weights.model_dump(), "trained": facts}
     write_text(path, yamlfile.replace_keys(text, blocks))
     return [home, path]
 

@@ -40,6 +40,9 @@ def test_what_it_brings_is_listed(environment: Environment) -> None:
         "classes": 10,
         "parameters": None,
         "size_bytes": None,
+        "fid": None,
+        "fid_ratio": None,
+        "label_agreement": None,
         "license": "Apache-2.0",
         "available": False,
     }
@@ -162,3 +165,15 @@ def test_an_objective_a_dataset_and_a_callback_work_with_anybodys_architecture(
     (figures,) = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     terms = figures["generator/mean"] + 0.5 * figures["generator/deviation"]
     assert figures["generator/loss"] == pytest.approx(terms, rel=1e-5)
+
+
+def test_an_extractor_measures_anybodys_models(environment: Environment) -> None:
+    environment.hold("genzoo", "genzoo-mlp-gan", "genzoo-toy-extractor")
+    (toy,) = [e for e in environment.json("list", "--extractors") if e["name"] == "toy-filters"]
+    assert toy["distribution"] == "genzoo-toy-extractor"
+    options = ("--extractor", "toy-filters", "--samples", "200", "--quiet")
+    worth = environment.json("evaluate", "mlp-gan-digits", *options)
+    assert worth["protocol"]["extractor"] == "toy-filters"
+    assert len(worth["protocol"]["extractor_sha256"]) == 64
+    assert worth["figures"]["fid_ratio"] > 0
+    assert "label_agreement" not in worth["figures"]  # it knows no classes

@@ -126,8 +126,16 @@ def test_numbers_in_scientific_notation_are_numbers(file: Path) -> None:
         ({"training__ema": {"decay": 1}}, "training.ema.decay: found 1, must be less than 1."),
         ({"card__license": "MIT"}, "card.license: unknown key. Did you mean 'licence'?"),
         (
-            {"card__metrics": {"fid": "low"}},
-            "card.metrics.fid: found 'low', must be a number.",
+            {
+                "evaluated": {
+                    "figures": {"fid": "low"},
+                    "floor": {},
+                    "protocol": {},
+                    "weights_sha256": "",
+                    "date": "",
+                }
+            },
+            "evaluated.figures.fid: found 'low', must be a number.",
         ),
         ({"aliases": "toy"}, "aliases: found 'toy', must be a list."),
         ({"requires": ["a", 1]}, "requires.1: found 1, must be a text."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,16 @@ def test_the_file_is_kept_and_filled_in(run: Path, card: Path) -> None:
     assert config.weights.size == card.with_name("tiny-mlp-gan.safetensors").stat().st_size
     assert config.trained.steps == 2
     assert (genzoo.load(card).sample(4, seed=0) == genzoo.load(run).sample(4, seed=0)).all()
+
+
+def test_a_curve_of_fid_can_be_read_again(run: Path, card: Path) -> None:
+    record = run / "trained.json"
+    trained = json.loads(record.read_text()) | {"fid_ratio_by_step": {"1": 9.5, "2": 2.25}}
+    record.write_text(json.dumps(trained))
+    publish(run, card)
+    config = read_config(card)
+    assert config.trained is not None
+    assert config.trained.fid_ratio_by_step == {1: 9.5, 2: 2.25}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -100,8 +99,8 @@ class Explode(torch.autograd.Function):
 class Toy(Objective):
     """Discriminator: |d + g|^2 / 2. Generator: |g - 2 d|^2 / 2, on every `every`-th step."""
 
-    roles: ClassVar[frozenset[str]] = frozenset(START)
-    sampling_roles: ClassVar[frozenset[str]] = frozenset({"generator"})
+    roles: frozenset[str] = frozenset(START)
+    sampling_roles: frozenset[str] = frozenset({"generator"})
 
     def __init__(self, config: ToyConfig) -> None:
         super().__init__()

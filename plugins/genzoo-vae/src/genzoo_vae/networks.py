@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn import functional as F
 
-from genzoo import ImageSpec, LabelError, UnsupportedError
+from genzoo import ImageSpec, UnsupportedError
 from genzoo.objectives.common import at_least_float32
 from genzoo.objectives.likelihoods import image_distribution, parameters_per_channel
 from genzoo_vae.config import VAEConfig
+from genzoo_vae.labels import class_embedding, embed
+from genzoo_vae.prior import Prior
 
 __all__ = ["ConditionalNorm", "Decoder", "Encoder", "build", "count_halvings"]
 
@@ -27,12 +29,19 @@ _LOG_VARIANCE = (-14.0, 6.0)  # standard deviations of 1e-3 to 20: far beyond wh
 
 
 def build(image: ImageSpec, config: VAEConfig) -> dict[str, nn.Module]:
-    """Return `encoder` and `decoder`; UnsupportedError where `image` cannot be halved evenly."""
+    """Return `encoder` and `decoder`, and `prior` where the config gives it layers.
+
+    Raises UnsupportedError where `image` cannot be halved evenly, or a latent of one dimension
+    cannot be given a prior.
+    """
     halvings = count_halvings(image)
-    return {
+    networks: dict[str, nn.Module] = {
         "encoder": Encoder(image, config, halvings),
         "decoder": Decoder(image, config, halvings),
     }
+    if config.prior_layers:
+        networks["prior"] = Prior(image, config)
+    return networks
 
 
 def count_halvings(image: ImageSpec) -> int:
@@ -116,7 +125,7 @@ class Encoder(nn.Module):
         super().__init__()
         widths = _stage_channels(config, halvings)
         condition_dim = None if image.classes is None else 4 * config.channels
-        self.embedding = _embedding(image.classes, 4 * config.channels)
+        self.embedding = class_embedding(image.classes, 4 * config.channels)
         self.downsamples = nn.ModuleList(
             nn.Conv2d(before, after, 4, stride=2, padding=1)
             for before, after in zip([image.channels, *widths], widths, strict=False)
@@ -128,7 +137,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Distribution:
         """Return the posterior over latents (B, Z) of images (B, C, H, W) in [-1, 1]."""
-        condition = _embed(self.embedding, labels)
+        condition = embed(self.embedding, labels)
         features = images
         for downsample, stage in zip(self.downsamples, self.stages, strict=True):
             features = stage(downsample(features), condition)
@@ -150,7 +159,7 @@ class Decoder(nn.Module):
         widths = _stage_channels(config, halvings)[::-1]
         condition_dim = 4 * config.channels
         self.base_shape = (widths[0], image.height >> halvings, image.width >> halvings)
-        self.embedding = _embedding(image.classes, condition_dim)
+        self.embedding = class_embedding(image.classes, condition_dim)
         self.latent = nn.Linear(config.latent_dim, condition_dim)
         self.mapping = nn.Linear(condition_dim, condition_dim)
         self.base = nn.Linear(condition_dim, math.prod(self.base_shape))
@@ -169,7 +178,7 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Distribution:
         """Return the distribution over images (B, C, H, W) in [-1, 1] given latents z (B, Z)."""
         condition = self.latent(z)
-        classes = _embed(self.embedding, labels)
+        classes = embed(self.embedding, labels)
         if classes is not None:
             condition = condition + classes
         condition = F.silu(self.mapping(F.silu(condition)))
@@ -184,19 +193,3 @@ class Decoder(nn.Module):
             bins=self.bins,
             log_scale=self.log_scale,
         )
-
-
-def _embedding(classes: int | None, dim: int) -> nn.Embedding | None:
-    return None if classes is None else nn.Embedding(classes, dim)
-
-
-def _embed(embedding: nn.Embedding | None, labels: Tensor | None) -> Tensor | None:
-    if embedding is None:
-        return None
-    if labels is None:
-        raise LabelError(
-            "this vae is class-conditional, but got no labels.",
-            hint="Pass labels, int64 of shape (B,).",
-        )
-    classes: Tensor = embedding(labels)
-    return classes

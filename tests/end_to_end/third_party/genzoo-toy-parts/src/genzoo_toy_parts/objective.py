@@ -1,7 +1,5 @@
 """`toy-moments`: an objective of one phase, which needs nothing but a generator."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
@@ -15,8 +13,8 @@ from .configs import MomentsConfig
 class Moments(Objective):
     """Match the mean and the standard deviation of every pixel over the batch."""
 
-    roles: ClassVar[frozenset[str]] = frozenset({"generator"})
-    sampling_roles: ClassVar[frozenset[str]] = frozenset({"generator"})
+    roles: frozenset[str] = frozenset({"generator"})
+    sampling_roles: frozenset[str] = frozenset({"generator"})
 
     def __init__(self, config: MomentsConfig) -> None:
         super().__init__()

@@ -1,0 +1,139 @@
+"""`genzoo evaluate`: from a model to its figures."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genzoo.cli.arguments import BatchSize, DataFolder, Device, ModelName
+from genzoo.cli.output import console, figures_table, print_json
+from genzoo.files import check_writable
+
+if TYPE_CHECKING:
+    from genzoo.evaluation.evaluate import Evaluation
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    name: ModelName,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=2, help="How many samples.", show_default="10,000, or a small set's size"),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the samples, and of the floor's images.")
+    ] = 0,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="What to compare with.", show_default="the model's own dataset"),
+    ] = None,
+    split: Annotated[str, typer.Option(metavar="test|train", help="Part of the dataset.")] = "test",
+    extractor: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose features: see `genzoo list --extractors`.",
+            show_default="that made for the dataset",
+        ),
+    ] = None,
+    importance_samples: Annotated[
+        int, typer.Option(min=1, help="Draws per test image for the likelihood.")
+    ] = 100,
+    likelihood_images: Annotated[
+        int, typer.Option(min=1, help="Test images for the likelihood, the first of the split.")
+    ] = 1000,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Write NAME.json and NAME.png there."),
+    ] = None,
+    write_card: Annotated[
+        bool, typer.Option("--write-card", help="Put the figures into the model's zoo config.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    data: DataFolder = None,
+    batch_size: BatchSize = 500,
+    device: Device = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Measure what a model is worth, beside what real images get: the floor."""
+    if split not in ("test", "train"):
+        raise typer.BadParameter(f"--split is {split!r}, not test or train.")
+    if output is not None:
+        check_writable(output / "figures.json")
+    from genzoo.evaluation.card import card_of
+    from genzoo.evaluation.card import write_card as put
+    from genzoo.evaluation.evaluate import evaluate as measure
+    from genzoo.evaluation.report import write_report
+
+    card = card_of(name) if write_card else None
+    with _bar(quiet) as progress:
+        evaluation = measure(
+            name,
+            samples=samples,
+            seed=seed,
+            dataset=dataset,
+            split="train" if split == "train" else "test",
+            extractor=extractor,
+            importance_samples=importance_samples,
+            likelihood_images=likelihood_images,
+            data=data,
+            device=device,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    if as_json:
+        print_json(evaluation.to_dict())
+    else:
+        _print(evaluation)
+    written = write_report(evaluation, output) if output else []
+    if card:
+        put(evaluation, card)
+        written.append(card)
+    for path in written:
+        typer.echo(f"wrote {path}", err=as_json)
+
+
+def _print(evaluation: Evaluation) -> None:
+    out = console()
+    out.print(figures_table(evaluation.figures, evaluation.floor))
+    for name, values in evaluation.by_class.items():
+        shares = " ".join("-" if value is None else f"{100 * value:.1f}" for value in values)
+        out.print(f"\n{name.replace('_', ' ')} by class, %: {shares}", soft_wrap=True)
+    facts = (f"{key.replace('_', ' ')} {value}" for key, value in evaluation.protocol.items())
+    out.print(f"\nProtocol: {'; '.join(facts)}.", soft_wrap=True)
+    for note in evaluation.notes:
+        out.print(f"Note: {note}.", soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each stage on a terminal's standard error; nothing elsewhere."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    out = console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=out,
+        disable=quiet or not out.is_terminal,
+    ) as bar:
+        tasks: dict[str, object] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done)  # type: ignore[arg-type]
+
+        yield show

@@ -1,0 +1,80 @@
+"""From an evaluation to a card: one command, so that no figure is typed by hand."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from pathlib import Path
+
+from genzoo.errors import ConfigError, UnsupportedError
+from genzoo.evaluation.evaluate import SAMPLES, Evaluation
+from genzoo.evaluation.features import find_extractor
+from genzoo.files import check_writable, write_text
+from genzoo.registry import yamlfile
+from genzoo.registry.catalog import lookup
+from genzoo.registry.config import EvaluatedConfig, read_config
+
+__all__ = ["card_of", "write_card"]
+
+_DIGITS = 6  # significant ones: more would only show which machine it was
+
+
+def card_of(name_or_path: str | os.PathLike[str]) -> Path:
+    """Return the zoo config that holds the card of a model, which must be writable.
+
+    Raises ConfigError for a run folder or a weights file, which have none, and OutputError.
+    """
+    entry = lookup(str(name_or_path))
+    path = entry.path if entry else Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        raise ConfigError(
+            f"{name_or_path} has no card to write to.",
+            hint="Name a model of the zoo or a zoo config: `genzoo publish` puts a run there.",
+        )
+    check_writable(path)
+    return path
+
+
+def write_card(evaluation: Evaluation, path: Path) -> None:
+    """Put the figures into the zoo config at `path`, and keep the rest of it.
+
+    Raises ConfigError where they belong to other weights, UnsupportedError where they were measured
+    by another protocol than that of every card.
+    """
+    config, protocol = read_config(path), dict(evaluation.protocol)
+    weights_sha256 = protocol.pop("weights_sha256")
+    if config.weights is None or config.weights.sha256 != weights_sha256:
+        raise ConfigError(
+            f"the figures do not belong to the weights that {path} names.",
+            hint=f"Evaluate {config.name} by its name.",
+        )
+    usual = {
+        "samples": min(SAMPLES, protocol["training_images"]),
+        "seed": 0,
+        "split": "test",
+        "dataset": config.dataset.name,
+        "extractor": find_extractor(config.dataset.name).name,
+    }
+    for key, value in usual.items():
+        if protocol[key] != value:
+            raise UnsupportedError(
+                f"a card's figures are measured with {key} {value}, not {protocol[key]}.",
+                hint="Leave the option out, so that all cards can be compared.",
+            )
+    block = EvaluatedConfig(
+        figures={name: _round(value) for name, value in evaluation.figures.items()},
+        floor={name: _round(value) for name, value in evaluation.floor.items()},
+        by_class={
+            name: [None if value is None else _round(value) for value in values]
+            for name, values in evaluation.by_class.items()
+        },
+        protocol=protocol,
+        weights_sha256=weights_sha256,
+        date=datetime.date.today().isoformat(),
+    )
+    text = path.read_text(encoding="utf-8")
+    write_text(path, yamlfile.replace_keys(text, {"evaluated": block.model_dump()}))
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")

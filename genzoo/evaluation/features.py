@@ -1,0 +1,112 @@
+"""Frozen feature extractors: images -> features, and the classes that they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from genzoo.errors import PluginError, UnknownNameError, WeightsError
+from genzoo.registry.catalog import package_file
+from genzoo.registry.discovery import registry
+from genzoo.registry.specs import Extractor, resolve
+from genzoo.weights import format as weights_format
+
+__all__ = ["Classifier", "FeatureExtractor", "classifier", "find_extractor", "load_extractor"]
+
+
+class FeatureExtractor(nn.Module):
+    """Base class of what an extractor's factory builds; it is used frozen and in eval mode."""
+
+    num_features: int
+    sha256: str = ""
+    """Of the weights file."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return features float (B, num_features) of uint8 images (B, C, H, W), and class logits.
+
+        The logits are float (B, classes), None for an extractor that knows no classes. Image i's
+        features depend on image i alone.
+        """
+        raise NotImplementedError
+
+
+class Classifier(FeatureExtractor):
+    """A small convolutional classifier whose pooled last layer is the features.
+
+    `stages` lists the widths of 3x3 convolutions, each with BatchNorm and ReLU; between stages, 2x2
+    max pooling; after the last, the mean over the image: features (B, num_features).
+    """
+
+    def __init__(self, channels: int, classes: int, stages: Sequence[Sequence[int]]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = channels
+        for position, widths in enumerate(stages):
+            layers += [nn.MaxPool2d(2)] if position else []
+            for out in widths:
+                layers += [
+                    nn.Conv2d(width, out, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(out),
+                    nn.ReLU(inplace=True),
+                ]
+                width = out
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(width, classes)
+        self.num_features = width
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (B, num_features) and logits (B, classes) of uint8 images (B, C, H, W).
+
+        Float images are taken as in [0, 255], which is how training passes what it has warped.
+        """
+        features = self.body(images.float() / 127.5 - 1).mean(dim=(2, 3))
+        return features, self.head(features)
+
+
+def find_extractor(dataset: str, name: str | None = None) -> Extractor:
+    """Return the extractor of that name, or that made for the dataset.
+
+    Raises UnknownNameError where there is none.
+    """
+    known = registry()
+    if name is not None:
+        return known.extractor(name)
+    for spec in known.extractors.values():
+        if dataset in spec.datasets:
+            return spec
+    names = ", ".join(f"--extractor {other}" for other in known.extractors)
+    raise UnknownNameError(
+        f"no extractor is made for the dataset {dataset!r}.",
+        hint=f"Choose one: {names}; or install a plugin that brings one.",
+    )
+
+
+def load_extractor(spec: Extractor, device: torch.device) -> FeatureExtractor:
+    """Return the extractor that a descriptor names, frozen, in eval mode and on `device`.
+
+    Raises PluginError where its factory builds something else, WeightsError for damaged weights.
+    """
+    with torch.random.fork_rng(devices=[]):  # what it draws at first, its weights replace
+        extractor = resolve(spec.factory)(spec)
+    if not isinstance(extractor, FeatureExtractor):
+        raise PluginError(
+            f"extractor {spec.name!r} built {extractor!r}.",
+            hint="Its factory must return a genzoo.evaluation.features.FeatureExtractor.",
+        )
+    return extractor.requires_grad_(False).eval().to(device)
+
+
+def classifier(spec: Extractor) -> FeatureExtractor:
+    """Return the `Classifier` in the weights file that `spec` names, checked by its sha256."""
+    file = package_file(spec.weights)
+    if file is None:
+        raise WeightsError(
+            f"the package of {spec.weights} is not installed.", hint="Install what brings it."
+        )
+    tensors, header = weights_format.read(file, sha256=spec.sha256)
+    network = Classifier(**header["network"])
+    network.load_state_dict(tensors)
+    network.sha256 = spec.sha256
+    return network

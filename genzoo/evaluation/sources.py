@@ -1,0 +1,144 @@
+"""Images to be compared, batch by batch: those of a dataset, and those of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from genzoo.data.fitting import ImageDataset, Split, TensorImages, fit_images
+from genzoo.data.load import load_dataset, load_named
+from genzoo.errors import UnsupportedError
+from genzoo.evaluation.features import FeatureExtractor
+from genzoo.model import Model
+from genzoo.noise import check_seed
+from genzoo.registry.config import ZooConfig
+from genzoo.registry.specs import Extractor, ImageSpec
+
+__all__ = ["Sight", "generated", "open_split", "real", "shuffled", "thumbnails"]
+
+_THUMBNAIL = 32  # pixels of the longer side that images are compared at, pixel by pixel
+_SHOWN = 100  # images at the least for a picture of ten by ten, and
+_SHOWN_BYTES = 2**25  # as many as are so large: of ten classes, ten of each
+
+Batch = tuple[Tensor, Tensor | None]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What an extractor sees in N images."""
+
+    features: Tensor  # (N, D)
+    predicted: Tensor | None  # int64 (N,), the class that each is taken for
+    labels: Tensor | None  # int64 (N,), the class that each is meant to be
+    thumbnails: Tensor  # uint8 (M, C, h, w), the first of them
+    images: Tensor  # uint8 (K, C, H, W), the first of them, to be shown; fewer where they are large
+
+    @classmethod
+    @torch.no_grad()
+    def of(
+        cls,
+        batches: Iterable[Batch],
+        extractor: FeatureExtractor,
+        spec: Extractor,
+        total: int,
+        keep: int,
+        progress: Callable[[int, int], None],
+    ) -> Sight:
+        """Look at uint8 images (b, C, H, W), their labels, and keep `keep` thumbnails at most."""
+        features, predicted, wanted, small, shown, done = [], [], [], [], [], 0
+        state = [*extractor.parameters(), *extractor.buffers()]  # it may have none
+        device = state[0].device if state else torch.device("cpu")
+        progress(0, total)
+        for images, labels in batches:
+            fitted = images if spec.image is None else fit_images(images, spec.image)
+            seen, logits = extractor(fitted.to(device))
+            features.append(seen.float().cpu())
+            predicted += [] if logits is None else [logits.argmax(1).cpu()]
+            wanted += [] if labels is None else [labels.cpu()]
+            small += [thumbnails(images[: keep - done].cpu())] if done < keep else []
+            most = min(keep, max(_SHOWN, _SHOWN_BYTES // images[0].numel()))
+            shown += [images[: most - done].cpu()] if done < most else []
+            done += len(images)
+            progress(done, total)
+        return cls(
+            torch.cat(features),
+            torch.cat(predicted) if predicted else None,
+            torch.cat(wanted) if wanted else None,
+            torch.cat(small),
+            torch.cat(shown),
+        )
+
+    def by_class(self, columns: int = 10, most: int = 10) -> Tensor:
+        """Return images (rows * columns, C, H, W), a row for each of the first `most` classes.
+
+        Without labels, simply the first ones.
+        """
+        if self.labels is None:
+            return self.images[: columns * most]
+        labels = self.labels[: len(self.images)]
+        rows = [self.images[labels == c][:columns] for c in range(min(int(labels.max()) + 1, most))]
+        blank = self.images.new_zeros(columns, *self.images.shape[1:])
+        return torch.cat([torch.cat([row, blank])[:columns] for row in rows])
+
+
+def open_split(
+    config: ZooConfig, dataset: str | None, split: Split, root: Path | None
+) -> ImageDataset:
+    """Return a split of the model's own dataset, or of that named, in the model's size."""
+    if split not in get_args(Split):  # a dataset may take any other word for "test"
+        raise UnsupportedError(f"split is {split!r}.", hint="Use 'test' or 'train'.")
+    if dataset is None or dataset == config.dataset.name:
+        images = load_dataset(config, split, root)
+    else:
+        images = load_named(dataset, split, root, config.image_spec)
+    return images.drawn() if isinstance(images, TensorImages) else images
+
+
+def real(dataset: ImageDataset, rows: Sequence[int], batch_size: int) -> Iterator[Batch]:
+    """Yield uint8 images (b, C, H, W) of these rows of a dataset, and their labels (b,) or None."""
+    if batch_size < 1:
+        raise UnsupportedError(f"batch_size is {batch_size!r}.", hint="Use 1 or more.")
+    for start in range(0, len(rows), batch_size):
+        chosen = torch.as_tensor(rows[start : start + batch_size])
+        if isinstance(dataset, TensorImages):
+            labels = None if dataset.labels is None else dataset.labels[chosen]
+            yield dataset.images[chosen], labels
+            continue
+        images, labels_ = zip(*(dataset[int(index)] for index in chosen), strict=True)
+        yield torch.stack(images), None if None in labels_ else torch.tensor(labels_)
+
+
+def generated(
+    model: Model, samples: int, seed: int, labels: Tensor | None, batch_size: int
+) -> Iterator[Batch]:
+    """Yield what a model draws, as uint8: what a file of it would hold."""
+    done = 0
+    for images in model.sample_batches(samples, seed, labels, batch_size):
+        pixels = (images * 255).round().to(torch.uint8).cpu()
+        yield pixels, None if labels is None else labels[done : done + len(pixels)]
+        done += len(pixels)
+
+
+def shuffled(size: int, seed: int) -> list[int]:
+    """Return 0 ... size - 1 in an order that `seed` decides."""
+    generator = torch.Generator().manual_seed(check_seed(seed))
+    order: list[int] = torch.randperm(size, generator=generator).tolist()
+    return order
+
+
+def thumbnails(images: Tensor | ImageDataset, batch_size: int = 500) -> Tensor:
+    """Return uint8 images (N, C, h, w) of 32 pixels a side at most."""
+    if not isinstance(images, Tensor):
+        if isinstance(images, TensorImages):
+            return thumbnails(images.images)
+        batches = real(images, range(len(images)), batch_size)
+        return torch.cat([thumbnails(batch) for batch, _ in batches])
+    _, channels, height, width = images.shape
+    scale = min(1.0, _THUMBNAIL / max(height, width))
+    size = ImageSpec(channels, max(1, round(height * scale)), max(1, round(width * scale)))
+    return fit_images(images, replace(size, classes=None))

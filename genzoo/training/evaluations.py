@@ -1,0 +1,55 @@
+"""FID while a model trains: whether it still gets better, and when it stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from genzoo.errors import TrainingError
+from genzoo.evaluation.evaluate import Ruler
+from genzoo.evaluation.metrics import prdc
+from genzoo.training.callbacks import Callback, Lines, Run
+
+__all__ = ["SAMPLES", "Evaluations", "fid_ratio_by_step"]
+
+_FILE = "evaluations.jsonl"
+SAMPLES = 2_000  # a fifth of a card's: a glance should not take as long as the steps between two
+
+
+class Evaluations(Callback):
+    """`evaluations.jsonl`: FID, its ratio to the floor and coverage, every `every` steps.
+
+    On 2,000 samples, so that the figures are those of no card: a floor falls as samples rise.
+    Raises TrainingError for an `every` under 1.
+    """
+
+    def __init__(self, folder: Path, every: int, data: Path | None = None) -> None:
+        if every < 1:
+            raise TrainingError(f"cannot evaluate every {every} steps.", hint="Use 1 or more.")
+        self._lines = Lines(folder / _FILE)
+        self._every = every
+        self._data = data
+        self._ruler: Ruler | None = None
+
+    def on_start(self, run: Run) -> None:
+        """Look at the real images, and start the file or go on with it."""
+        self._ruler = Ruler(run.model, samples=SAMPLES, at_most=True, data=self._data)
+        self._floor = self._ruler.fid(self._ruler.floor)
+        self._lines.start(run)
+
+    def on_step(self, run: Run) -> None:
+        """Evaluate where it is due, and after the last step."""
+        if self._ruler and (run.step % self._every == 0 or run.step == run.steps):
+            sight = self._ruler.look_at(run.model)
+            fid = self._ruler.fid(sight)
+            coverage = prdc(self._ruler.reference.features, sight.features)["coverage"]
+            figures = {"fid": fid, "fid_ratio": fid / self._floor, "coverage": coverage}
+            self._lines.append(run, {"samples": self._ruler.samples, **figures})
+
+
+def fid_ratio_by_step(folder: Path) -> dict[int, float]:
+    """Return the ratios that a run's evaluations found, to four digits; empty without any."""
+    path = folder / _FILE
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    rows = [json.loads(line) for line in lines]
+    return {row["step"]: float(f"{row['fid_ratio']:.4g}") for row in rows}

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import genzoo
+from genzoo import ImageSpec, LabelError, UnsupportedError
+from genzoo.errors import ConfigError
+from genzoo_vae.config import VAEConfig
+from genzoo_vae.networks import build
+from genzoo_vae.prior import Prior
+
+CLASSES = 3
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+def make_prior(size: int = 5, layers: int = 4, classes: int | None = CLASSES) -> Prior:
+    """Return a prior that is far from the identity, as after a training."""
+    config = VAEConfig(latent_dim=size, prior_layers=layers, prior_width=16)
+    prior = Prior(ImageSpec(1, 28, 28, classes), config)
+    for parameter in prior.parameters():
+        torch.nn.init.normal_(parameter, std=0.25)
+    return prior
+
+
+def labels_for(z: Tensor) -> Tensor:
+    return torch.arange(len(z)) % CLASSES
+
+
+def test_without_layers_there_is_no_prior() -> None:
+    assert set(build(ImageSpec(1, 28, 28), VAEConfig())) == {"encoder", "decoder"}
+    networks = build(ImageSpec(1, 28, 28), VAEConfig(latent_dim=6, prior_layers=2))
+    assert isinstance(networks["prior"], Prior)
+    assert networks["prior"].latent_dim == 6
+
+
+@pytest.mark.parametrize("classes", [None, CLASSES])
+def test_it_starts_as_the_identity(classes: int | None) -> None:
+    config = VAEConfig(latent_dim=5, prior_layers=6)
+    prior = Prior(ImageSpec(1, 28, 28, classes), config)
+    z = torch.randn(4, 5)
+    base, log_det = prior(z, labels_for(z))
+    assert torch.equal(base, z)
+    assert torch.equal(log_det, torch.zeros(4))
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 8])
+@pytest.mark.parametrize("classes", [None, CLASSES])
+@torch.no_grad()
+def test_the_inverse_leads_back(size: int, classes: int | None) -> None:
+    prior, z = make_prior(size, layers=6, classes=classes), 2 * torch.randn(50, size)
+    base, _ = prior(z, labels_for(z))
+    assert (base - z).abs().max() > 0.1
+    torch.testing.assert_close(prior.inverse(base, labels_for(z)), z, atol=1e-4, rtol=1e-4)
+    again, _ = prior(prior.inverse(z, labels_for(z)), labels_for(z))
+    torch.testing.assert_close(again, z, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 8])
+def test_the_log_determinant_is_that_of_the_jacobian(size: int) -> None:
+    prior, z = make_prior(size).double(), torch.randn(3, size, dtype=torch.float64)
+    _, log_det = prior(z, labels_for(z))
+    for row, label, found in zip(z, labels_for(z), log_det, strict=True):
+
+        def one(z: Tensor, label: Tensor = label) -> Tensor:
+            base: Tensor = prior(z[None], label[None])[0][0]
+            return base
+
+        jacobian = torch.autograd.functional.jacobian(one, row)
+        torch.testing.assert_close(found, torch.linalg.slogdet(jacobian).logabsdet)
+
+
+@pytest.mark.parametrize("label", range(CLASSES))
+@torch.no_grad()
+def test_the_density_integrates_to_one_for_each_class(label: int) -> None:
+    prior = make_prior(2).double()
+    axis = torch.linspace(-20, 20, 801, dtype=torch.float64)
+    z = torch.cartesian_prod(axis, axis)
+    base, log_det = prior(z, torch.full((len(z),), label))
+    log_density = torch.distributions.Normal(0.0, 1.0).log_prob(base).sum(1) + log_det
+    assert log_density.exp().sum().item() * 0.05**2 == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 8])
+@torch.no_grad()
+def test_two_layers_move_every_dimension(size: int) -> None:
+    z = torch.randn(1, size)
+    assert (make_prior(size, layers=2)(z, labels_for(z))[0] != z).all()
+
+
+@torch.no_grad()
+def test_no_row_depends_on_the_others() -> None:
+    prior, z = make_prior(), torch.randn(7, 5)
+    (base, log_det), labels = prior(z, labels_for(z)), labels_for(z)
+    for i in range(7):
+        one, change = prior(z[i : i + 1], labels[i : i + 1])
+        torch.testing.assert_close(one, base[i : i + 1])
+        torch.testing.assert_close(change, log_det[i : i + 1])
+
+
+@torch.no_grad()
+def test_the_class_reaches_the_prior_and_is_required() -> None:
+    prior, z = make_prior(), torch.randn(1, 5)
+    first, second = (prior.inverse(z, torch.tensor([label])) for label in (0, 1))
+    assert (first - second).abs().max() > 1e-3
+    for way in (prior, prior.inverse):
+        with pytest.raises(LabelError):
+            way(z, None)
+
+
+@torch.no_grad()
+def test_it_stays_float32_under_autocast() -> None:
+    prior, z = make_prior(), torch.randn(4, 5)
+    expected, labels = prior(z, labels_for(z)), labels_for(z)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, back = prior(z, labels), prior.inverse(z, labels)
+    assert torch.equal(found[0], expected[0])
+    assert torch.equal(found[1], expected[1])
+    assert torch.equal(back, prior.inverse(z, labels))
+
+
+@torch.no_grad()
+def test_wild_latents_stay_finite() -> None:
+    prior, z = make_prior(layers=8), 1e4 * torch.randn(20, 5)
+    base, log_det = prior(z, labels_for(z))
+    assert base.isfinite().all()
+    assert log_det.isfinite().all()
+    assert prior.inverse(z, labels_for(z)).isfinite().all()
+
+
+def test_a_latent_of_one_dimension_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="one dimension") as caught:
+        build(ImageSpec(1, 28, 28), VAEConfig(latent_dim=1, prior_layers=2))
+    assert "latent_dim" in caught.value.hint
+
+
+def recipe(tmp_path: Path, layers: int) -> Path:
+    path = tmp_path / "prior.yaml"
+    path.write_text(f"""
+name: prior
+image: {{channels: 1, height: 8, width: 8}}
+classes: 10
+architecture:
+  name: vae
+  config: {{latent_dim: 4, channels: 16, prior_layers: {layers}, prior_width: 16}}
+objective: {{name: variational, config: {{prior: learned}}}}
+dataset: {{name: digits}}
+training:
+  {{steps: 4, batch_size: 8, optimizer: {{name: adam, lr: 0.01}}, ema: {{decay: 0.5}}}}
+card: {{summary: a test, licence: none, dataset_licence: none, intended_use: tests}}
+""")
+    return path
+
+
+def trained(tmp_path: Path, layers: int = 4) -> genzoo.Model:
+    config, folder = recipe(tmp_path, layers), tmp_path / "run"
+    return genzoo.train(config, folder, device="cpu", progress=False)
+
+
+def test_a_trained_prior_is_saved_and_samples_the_same(tmp_path: Path) -> None:
+    model = trained(tmp_path)
+    assert any(p.abs().sum() > 0 for p in model.networks["prior"].couplings[0].output.parameters())
+    loaded = genzoo.load(tmp_path / "run", device="cpu")
+    assert set(loaded.networks) == {"encoder", "decoder", "prior"}
+    images = model.sample(7, seed=3)
+    assert torch.equal(loaded.sample(7, seed=3), images)
+    for arguments in ({"batch_size": 1}, {"batch_size": 3}):
+        torch.testing.assert_close(loaded.sample(7, seed=3, **arguments), images)
+    torch.testing.assert_close(loaded.sample(9, seed=3)[:7], images)
+
+
+def test_codes_decode_to_reconstructions(tmp_path: Path) -> None:
+    model = trained(tmp_path)
+    images, labels = torch.rand(5, 1, 8, 8), torch.arange(5)
+    codes: Any = model.encode(images, labels)
+    objective: Any = model.objective
+    with torch.no_grad():
+        decoded = objective.decode(model.networks, codes, labels) / 2 + 0.5
+    torch.testing.assert_close(model.reconstruct(images, labels), decoded, atol=1e-5, rtol=1e-5)
+    assert model.log_likelihood(images, labels, samples=2).isfinite().all()
+
+
+def test_a_learned_prior_needs_layers(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="needs the role 'prior'"):
+        trained(tmp_path, layers=0)

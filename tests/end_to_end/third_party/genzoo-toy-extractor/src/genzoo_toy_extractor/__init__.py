@@ -1,0 +1,1 @@
+"""`toy-filters`, the smallest complete extractor."""
