@@ -2,7 +2,7 @@
 
     python benchmarks/ruler.py mnist --data DIR
 
-Each row is measured on 10,000 training images that are not the floor's.
+Each row is measured on 10,000 training images that are not among the floor's.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from genzoo.data.fitting import TensorImages
 from genzoo.data.load import load_named
 from genzoo.evaluation import metrics
 from genzoo.evaluation.features import find_extractor, load_extractor
+from genzoo.evaluation.ruler import FLOOR_DRAWS, SAMPLES
 from genzoo.evaluation.sources import shuffled
-
-SAMPLES = 10_000
 
 
 def noise(levels: float) -> Callable[[Tensor, Tensor], Tensor]:
@@ -79,7 +78,8 @@ def main() -> None:
     assert isinstance(test, TensorImages)
     assert training.labels is not None
     order = torch.tensor(shuffled(len(training), 0))
-    count = min(SAMPLES, len(training) // 2)
+    count = min(SAMPLES, len(training) // (FLOOR_DRAWS + 1))
+    *draws, rows = order[: count * (FLOOR_DRAWS + 1)].split(count)
 
     @torch.no_grad()
     def look(images: Tensor) -> Tensor:
@@ -87,10 +87,11 @@ def main() -> None:
         return torch.cat([extractor(batch)[0] for batch in pixels.split(500)])
 
     reference = look(test.images.float())
-    floor = metrics.fid(reference, look(training.images[order[:count]].float()))
-    rows = order[count : 2 * count]
+    floors = [metrics.fid(reference, look(training.images[draw].float())) for draw in draws]
+    floor = sum(floors) / len(floors)
     images, labels = training.images[rows].float(), training.labels[rows]
-    print(f"{arguments.dataset}: {count} training images against the test split\n")
+    print(f"{arguments.dataset}: {count:,} training images against the test split; the floor is")
+    print(f"{floor:.4g}, its {len(floors)} draws are {min(floors):.4g} to {max(floors):.4g}\n")
     print("| images | FID / floor |\n|---|---|")
     for name, distort in ROWS.items():
         ratio = metrics.fid(reference, look(distort(images, labels))) / floor

@@ -20,7 +20,7 @@ from safetensors import safe_open
 from wording import duration, figure, models, row, short, table
 
 from genzoo.evaluation import evaluate as evaluation
-from genzoo.evaluation import metrics
+from genzoo.evaluation import metrics, ruler
 from genzoo.registry.catalog import package_file
 from genzoo.registry.config import ZooConfig
 from genzoo.registry.discovery import registry
@@ -96,12 +96,15 @@ def protocol_table() -> str:
     options = inspect.signature(evaluation.evaluate).parameters
     facts = {
         "samples of the model, and real training images for the floor": (
-            f"{evaluation.SAMPLES:,}, or all training images of a set with fewer"
+            f"{ruler.SAMPLES:,}, or all training images of a set with fewer"
         ),
-        "neighbours k of precision, recall, density and coverage": evaluation.NEIGHBOURS,
+        "draws of training images whose mean FID is the floor": (
+            f"{ruler.FLOOR_DRAWS}, or as many as the set has"
+        ),
+        "neighbours k of precision, recall, density and coverage": ruler.NEIGHBOURS,
         "subsets of KID": metrics.KID_SUBSETS,
         "images in each, of either kind": f"{metrics.KID_SUBSET_SIZE:,}, or all where fewer",
-        "images whose nearest training images are looked up": f"{evaluation.MEMORIZATION:,}",
+        "images whose nearest training images are looked up": f"{ruler.MEMORIZATION:,}",
         "importance samples of a likelihood": options["importance_samples"].default,
         "test images of a likelihood": f"{options['likelihood_images'].default:,}",
         "seed": options["seed"].default,

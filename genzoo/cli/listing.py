@@ -31,7 +31,10 @@ _MODELS = {
     "license": "licence",
     "available": "available",
 }
-_SPARE = ("objective", "classes", "license", "size_bytes", "image", "fid", "parameters", "dataset")
+_SPARE = (
+    *("objective", "classes", "license", "size_bytes", "image", "fid", "parameters", "dataset"),
+    "label_agreement",
+)
 _SPARE_OF_PARTS = ("homepage", "version", "paper", "objective", "license", "distribution")
 _PARTS = {
     "architectures": ("name", "summary", "objective", "paper", "distribution", "version"),

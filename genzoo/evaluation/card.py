@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 
 from genzoo.errors import ConfigError, UnsupportedError
-from genzoo.evaluation.evaluate import SAMPLES, Evaluation
+from genzoo.evaluation.evaluate import Evaluation
 from genzoo.evaluation.features import find_extractor
+from genzoo.evaluation.ruler import SAMPLES
 from genzoo.files import check_writable, write_text
 from genzoo.registry import yamlfile
-from genzoo.registry.catalog import lookup
+from genzoo.registry.catalog import find, lookup
 from genzoo.registry.config import EvaluatedConfig, read_config
 
 __all__ = ["card_of", "write_card"]
@@ -22,10 +23,13 @@ _DIGITS = 6  # significant ones: more would only show which machine it was
 def card_of(name_or_path: str | os.PathLike[str]) -> Path:
     """Return the zoo config that holds the card of a model, which must be writable.
 
-    Raises ConfigError for a run folder or a weights file, which have none, and OutputError.
+    Raises UnknownNameError, ConfigError for a run folder or a weights file, which have none, and
+    OutputError.
     """
-    entry = lookup(str(name_or_path))
-    path = entry.path if entry else Path(name_or_path)
+    entry, path = lookup(str(name_or_path)), Path(name_or_path)
+    if entry is None and not path.suffix and path.parent == Path() and not path.exists():
+        entry = find(str(name_or_path))  # raises, and says what it may have been meant to be
+    path = entry.path if entry else path
     if path.suffix not in (".yaml", ".yml"):
         raise ConfigError(
             f"{name_or_path} has no card to write to.",

@@ -1,10 +1,10 @@
-"""The protocol: which images are compared with which, by what, and what comes out."""
+"""From a model to its figures, each beside its floor."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,29 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genzoo._version import __version__
 from genzoo.data.fitting import Split
 from genzoo.errors import UnsupportedError
 from genzoo.evaluation import metrics
-from genzoo.evaluation.features import find_extractor, load_extractor
-from genzoo.evaluation.sources import Sight, generated, open_split, real, shuffled, thumbnails
+from genzoo.evaluation.ruler import Progress, Ruler, silent
+from genzoo.evaluation.sources import Sight, real, thumbnails
 from genzoo.loading import load
 from genzoo.model import Model
 from genzoo.objectives.base import HasLogLikelihood
 
-__all__ = ["Evaluation", "Progress", "Ruler", "evaluate"]
-
-SAMPLES = 10_000
-NEIGHBOURS = 5
-MEMORIZATION = 2_000
-"""Images whose nearest training images are looked up."""
-
-Progress = Callable[[str, int, int], None]
-"""Told (what is done, how many are done, of how many)."""
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass
+__all__ = ["Evaluation", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -63,127 +50,6 @@ class Evaluation:
         }
 
 
-class Ruler:
-    """A dataset's test split and as many training images as samples, seen by one extractor.
-
-    It is read once and can measure any number of models that draw such images. `samples` None is
-    10,000; where the set has fewer training images, that or `at_most` takes all of them, and any
-    other number raises UnsupportedError.
-    """
-
-    def __init__(
-        self,
-        model: Model,
-        *,
-        samples: int | None = None,
-        at_most: bool = False,
-        seed: int = 0,
-        dataset: str | None = None,
-        split: Split = "test",
-        extractor: str | None = None,
-        data: Path | None = None,
-        batch_size: int = 500,
-        progress: Progress = _silent,
-    ) -> None:
-        self.dataset = dataset or model.config.dataset.name
-        self.split, self.seed, self.batch_size, self.progress = split, seed, batch_size, progress
-        spec = find_extractor(self.dataset, extractor)
-        self.spec, self.extractor = spec, load_extractor(spec, model.device)
-        self.training = open_split(model.config, dataset, "train", data)
-        self.reference_set = open_split(model.config, dataset, split, data)
-        self.samples = self._count(samples, at_most)
-        # Real images in the order of one shuffle: any number of them is a fair draw of the set.
-        self.order = shuffled(len(self.training), seed)
-        self.knows_classes = self.dataset in spec.datasets
-        rows = range(len(self.reference_set))
-        self.reference = self._look(self.reference_set, rows, f"{split} images")
-        self.floor = self._look(self.training, self.order[: self.samples], "training images")
-
-    def _count(self, samples: int | None, at_most: bool) -> int:
-        most = len(self.training)
-        if samples is None or at_most:
-            return min(samples or SAMPLES, most)
-        if not NEIGHBOURS < samples <= most:
-            raise UnsupportedError(
-                f"cannot evaluate {samples} samples: {self.dataset} has {most} training images, "
-                "and the floor is measured on as many.",
-                hint=f"Ask for {NEIGHBOURS + 1} to {most} samples.",
-            )
-        return samples
-
-    def _look(self, dataset: Any, rows: Any, stage: str) -> Sight:
-        batches = real(dataset, rows, self.batch_size)
-        return Sight.of(
-            batches, self.extractor, self.spec, len(rows), MEMORIZATION, self._stage(stage)
-        )
-
-    def _stage(self, name: str) -> Callable[[int, int], None]:
-        return lambda done, total: self.progress(name, done, total)
-
-    def fid(self, sight: Sight) -> float:
-        """Return the FID of what was seen against the reference."""
-        return metrics.fid(self.reference.features, sight.features)
-
-    def look_at(self, model: Model) -> Sight:
-        """Return what the extractor sees in `samples` images that the model draws."""
-        # As many of each class as there are among the floor's images, so that the frequencies of
-        # classes are no part of the comparison.
-        labels = self.floor.labels if model.classes else None
-        batches = generated(model, self.samples, self.seed, labels, self.batch_size)
-        return Sight.of(
-            batches, self.extractor, self.spec, self.samples, MEMORIZATION, self._stage("samples")
-        )
-
-    def compare(self, sight: Sight, classes: int | None) -> tuple[dict[str, float], dict[str, Any]]:
-        """Return the figures of what was seen, and those of each class."""
-        real_features = self.reference.features
-        figures = {
-            "fid": self.fid(sight),
-            "kid": metrics.kid(real_features, sight.features, self.seed),
-            **metrics.prdc(real_features, sight.features, NEIGHBOURS),
-        }
-        by_class: dict[str, Any] = {}
-        count = self.spec.image.classes if self.spec.image else None
-        if not self.knows_classes or count is None or sight.predicted is None:
-            return figures, by_class
-        assert self.reference.predicted is not None
-        if classes is None:
-            figures["class_balance"] = metrics.class_balance(
-                self.reference.predicted, sight.predicted, count
-            )
-            by_class["class_share"] = metrics.class_shares(sight.predicted, count).tolist()
-        elif classes == count and sight.labels is not None:
-            figures["label_agreement"], by_class["label_agreement"] = metrics.label_agreement(
-                sight.predicted, sight.labels, count
-            )
-        return figures, by_class
-
-    def protocol(self, model: Model) -> dict[str, Any]:
-        """Return how the figures come about, as plain values."""
-        return {
-            "samples": self.samples,
-            "seed": self.seed,
-            "labels": "as frequent as in the training split" if model.classes else "none",
-            "quantization": "uint8",
-            "dataset": self.dataset,
-            "split": self.split,
-            "reference_images": len(self.reference.features),
-            "training_images": len(self.training),
-            "extractor": self.spec.name,
-            "extractor_sha256": self.extractor.sha256,
-            "features": self.extractor.num_features,
-            "neighbours": NEIGHBOURS,
-            "kid_subsets": metrics.KID_SUBSETS,
-            "kid_subset_size": min(
-                metrics.KID_SUBSET_SIZE, self.samples, len(self.reference.features)
-            ),
-            "memorization_images": min(MEMORIZATION, self.samples, len(self.reference.thumbnails)),
-            "weights_sha256": model.sha256,
-            "genzoo": __version__,
-            "torch": torch.__version__,
-        }
-
-
 def evaluate(
     name_or_path: str | os.PathLike[str] | Model,
     *,
@@ -197,7 +63,7 @@ def evaluate(
     data: str | os.PathLike[str] | None = None,
     device: str | torch.device | None = None,
     batch_size: int = 500,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Return the figures of a model, each beside those of real training images: its floor.
 
@@ -230,6 +96,7 @@ def evaluate(
     figures, by_class = ruler.compare(sight, model.classes)
     progress("metrics", 1, 3)
     floor, _ = ruler.compare(ruler.floor, model.classes)
+    floor["fid"] = ruler.floor_fid
     progress("metrics", 2, 3)
     # Against the training split, the floor's images are their own reference: only rounding is left.
     sound = split == "test" and floor["fid"] > 0

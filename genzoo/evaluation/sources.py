@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -141,4 +141,4 @@ def thumbnails(images: Tensor | ImageDataset, batch_size: int = 500) -> Tensor:
     _, channels, height, width = images.shape
     scale = min(1.0, _THUMBNAIL / max(height, width))
     size = ImageSpec(channels, max(1, round(height * scale)), max(1, round(width * scale)))
-    return fit_images(images, replace(size, classes=None))
+    return fit_images(images, size)

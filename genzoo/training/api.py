@@ -55,6 +55,7 @@ RECORD = "trained.json"
 _LEFTOVERS = (
     ".config.yaml.*",
     ".metrics.jsonl.*",
+    ".evaluations.jsonl.*",
     f".{WEIGHTS}.*",
     f".{RECORD}.*",
     "previews/.step-*",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 from genzoo.errors import TrainingError
-from genzoo.evaluation.evaluate import Ruler
 from genzoo.evaluation.metrics import prdc
+from genzoo.evaluation.ruler import Ruler
 from genzoo.training.callbacks import Callback, Lines, Run
 
 __all__ = ["SAMPLES", "Evaluations", "fid_ratio_by_step"]
@@ -34,7 +35,6 @@ class Evaluations(Callback):
     def on_start(self, run: Run) -> None:
         """Look at the real images, and start the file or go on with it."""
         self._ruler = Ruler(run.model, samples=SAMPLES, at_most=True, data=self._data)
-        self._floor = self._ruler.fid(self._ruler.floor)
         self._lines.start(run)
 
     def on_step(self, run: Run) -> None:
@@ -43,7 +43,7 @@ class Evaluations(Callback):
             sight = self._ruler.look_at(run.model)
             fid = self._ruler.fid(sight)
             coverage = prdc(self._ruler.reference.features, sight.features)["coverage"]
-            figures = {"fid": fid, "fid_ratio": fid / self._floor, "coverage": coverage}
+            figures = {"fid": fid, "fid_ratio": fid / self._ruler.floor_fid, "coverage": coverage}
             self._lines.append(run, {"samples": self._ruler.samples, **figures})
 
 
@@ -51,5 +51,9 @@ def fid_ratio_by_step(folder: Path) -> dict[int, float]:
     """Return the ratios that a run's evaluations found, to four digits; empty without any."""
     path = folder / _FILE
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    rows = [json.loads(line) for line in lines]
-    return {row["step"]: float(f"{row['fid_ratio']:.4g}") for row in rows}
+    found = {}
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError):  # cut short by a kill, or null
+            row = json.loads(line)
+            found[row["step"]] = float(f"{row['fid_ratio']:.4g}")
+    return found

@@ -23,9 +23,19 @@ COLUMNS = [
     "classes",
     "parameters",
     "size_bytes",
+    "fid",
+    "fid_ratio",
+    "label_agreement",
     "license",
     "available",
 ]
+TITLES = {
+    "size_bytes": "size",
+    "fid": "FID",
+    "fid_ratio": "FID/floor",
+    "label_agreement": "labels",
+    "license": "licence",
+}
 
 
 @pytest.fixture
@@ -51,9 +61,7 @@ def nowhere(installed, zoo_data) -> str:
 
 def test_a_line_for_each_model_with_all_columns(done) -> None:
     header, *lines = done("list").split("\n\n")[0].splitlines()
-    assert header.split() == [
-        {"size_bytes": "size", "license": "licence"}.get(c, c) for c in COLUMNS
-    ]
+    assert header.split() == [TITLES.get(c, c) for c in COLUMNS]
     assert [line.split()[0] for line in lines] == genzoo.list_models()
     dcgan = next(line for line in lines if line.startswith("dcgan-mnist"))
     assert dcgan.split()[1:6] == ["dcgan", "adversarial", "mnist", "1x28x28", "10"]
@@ -103,7 +111,7 @@ def test_a_model_without_its_plugin_is_listed_with_what_to_install(done, nowhere
     )
 
 
-@pytest.mark.parametrize("kind", ["architectures", "objectives", "datasets"])
+@pytest.mark.parametrize("kind", ["architectures", "objectives", "datasets", "extractors"])
 def test_parts_are_listed_with_who_brings_them(done, kind: str) -> None:
     known = getattr(registry(), kind)
     rows = json.loads(done("list", f"--{kind}", "--json"))
@@ -123,8 +131,18 @@ def test_datasets_say_their_licence_and_shape(done) -> None:
     assert (digits["license"], digits["image"], digits["classes"]) == ("CC-BY-4.0", [1, 8, 8], 10)
 
 
+def test_extractors_say_what_they_are_for_and_how_good_they_are(done) -> None:
+    rows = {row["name"]: row for row in json.loads(done("list", "--extractors", "--json"))}
+    assert rows["mnist"]["datasets"] == "mnist, binarized-mnist"
+    assert rows["mnist"]["image"] == [1, 28, 28]
+    assert rows["mnist"]["accuracy"] == registry().extractor("mnist").accuracy
+    assert (rows["inception"]["datasets"], rows["inception"]["accuracy"]) == ("", None)
+
+
 @pytest.mark.parametrize(
-    "arguments", [["--architectures", "--datasets"], ["gan", "--objectives"]], ids=" ".join
+    "arguments",
+    [["--architectures", "--datasets"], ["gan", "--objectives"], ["--extractors", "--objectives"]],
+    ids=" ".join,
 )
 def test_two_lists_at_once_are_refused(cli, arguments) -> None:
     result = cli("list", *arguments)

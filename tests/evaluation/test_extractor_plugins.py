@@ -118,3 +118,14 @@ def test_it_measures_other_datasets_in_its_own_size_and_knows_no_classes_of_thei
     assert worth.protocol["features"] == 4
     assert worth.figures["fid"] > worth.floor["fid"]
     assert not {"class_balance", "label_agreement"} & worth.figures.keys()
+
+
+def test_a_plugin_does_not_replace_the_extractor_of_the_zoos_own_datasets(
+    installed: Callable[..., Path],
+) -> None:
+    plugin = PLUGIN.replace('name="brightest"', 'name="a-first"').replace(
+        'datasets=("dots",)', 'datasets=("digits",)'
+    )
+    installed("genzoo-dots", "1.0", {"dots": "dots_plugin"}, {"dots_plugin.py": plugin})
+    assert find_extractor("digits").name == "digits"
+    assert find_extractor("digits", "a-first").name == "a-first"

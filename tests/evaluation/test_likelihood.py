@@ -16,7 +16,8 @@ from torch import Tensor
 
 import genzoo
 from genzoo.data.load import load_dataset
-from genzoo.evaluation.evaluate import Evaluation, Ruler, evaluate
+from genzoo.evaluation.evaluate import Evaluation, evaluate
+from genzoo.evaluation.ruler import Ruler
 from genzoo.model import Model
 from genzoo.objectives.base import HasLogLikelihood
 from genzoo.registry.config import ZooConfig, apply_overrides, zoo_config

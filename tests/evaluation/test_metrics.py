@@ -57,6 +57,13 @@ def test_prdc_worked_out_on_paper() -> None:
     )
 
 
+def test_a_ball_does_not_hold_its_own_border() -> None:
+    """As in the authors' code; else a repeated image, whose balls are points, would recall."""
+    found = metrics.prdc(column(0, 1), column(-1, 5), k=1)
+    assert (found["precision"], found["density"], found["coverage"]) == (0, 0, 0)
+    assert metrics.prdc(column(0, 1, 1), column(1, 1, 1), k=1)["recall"] == 0
+
+
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize(
     ("real", "fake"),
