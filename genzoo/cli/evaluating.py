@@ -64,12 +64,22 @@ def evaluate(
         raise typer.BadParameter(f"--split is {split!r}, not test or train.")
     if output is not None:
         check_writable(output / "figures.json")
-    from genzoo.evaluation.card import card_of
+    from genzoo.evaluation.card import card_of, check_protocol
     from genzoo.evaluation.card import write_card as put
     from genzoo.evaluation.evaluate import evaluate as measure
     from genzoo.evaluation.report import write_report
+    from genzoo.registry.config import read_config
 
     card = card_of(name) if write_card else None
+    if card:
+        check_protocol(
+            read_config(card),
+            samples=samples,
+            seed=seed,
+            split=split,
+            dataset=dataset,
+            extractor=extractor,
+        )
     with _bar(quiet) as progress:
         evaluation = measure(
             name,

@@ -13,10 +13,11 @@ from genzoo.evaluation.ruler import SAMPLES
 from genzoo.files import check_writable, write_text
 from genzoo.registry import yamlfile
 from genzoo.registry.catalog import find, lookup
-from genzoo.registry.config import EvaluatedConfig, read_config
+from genzoo.registry.config import EvaluatedConfig, ZooConfig, read_config
 
-__all__ = ["card_of", "write_card"]
+__all__ = ["card_of", "check_protocol", "write_card"]
 
+_CHOSEN = ("samples", "seed", "split", "dataset", "extractor")
 _DIGITS = 6  # significant ones: more would only show which machine it was
 
 
@@ -39,6 +40,35 @@ def card_of(name_or_path: str | os.PathLike[str]) -> Path:
     return path
 
 
+def check_protocol(
+    config: ZooConfig,
+    *,
+    samples: int | None,
+    seed: int,
+    split: str,
+    dataset: str | None,
+    extractor: str | None,
+    most: int = SAMPLES,
+) -> None:
+    """Raise UnsupportedError where one of these is not as for every card; None is as for them.
+
+    `most` is how many samples a card's figures are of.
+    """
+    own = config.dataset.name
+    for key, value, usual in (
+        ("samples", samples, most),
+        ("seed", seed, 0),
+        ("split", split, "test"),
+        ("dataset", dataset, own),
+        ("extractor", extractor, find_extractor(own).name),
+    ):
+        if value not in (None, usual):
+            raise UnsupportedError(
+                f"a card's figures are not measured with {key} {value}.",
+                hint=f"Leave --{key} out, so that all cards can be compared.",
+            )
+
+
 def write_card(evaluation: Evaluation, path: Path) -> None:
     """Put the figures into the zoo config at `path`, and keep the rest of it.
 
@@ -52,19 +82,8 @@ def write_card(evaluation: Evaluation, path: Path) -> None:
             f"the figures do not belong to the weights that {path} names.",
             hint=f"Evaluate {config.name} by its name.",
         )
-    usual = {
-        "samples": min(SAMPLES, protocol["training_images"]),
-        "seed": 0,
-        "split": "test",
-        "dataset": config.dataset.name,
-        "extractor": find_extractor(config.dataset.name).name,
-    }
-    for key, value in usual.items():
-        if protocol[key] != value:
-            raise UnsupportedError(
-                f"a card's figures are measured with {key} {value}, not {protocol[key]}.",
-                hint="Leave the option out, so that all cards can be compared.",
-            )
+    samples = min(SAMPLES, protocol["training_images"])
+    check_protocol(config, **{key: protocol[key] for key in _CHOSEN}, most=samples)
     block = EvaluatedConfig(
         figures={name: _round(value) for name, value in evaluation.figures.items()},
         floor={name: _round(value) for name, value in evaluation.floor.items()},

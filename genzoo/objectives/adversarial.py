@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genzoo.noise import NoiseSource
+from genzoo.objectives.augmentation import augment
 from genzoo.objectives.base import Batch, Objective, Phase
 from genzoo.objectives.common import at_least_float32, prior_latents
 from genzoo.objectives.configs import AdversarialConfig
@@ -144,7 +145,9 @@ class Adversarial(Objective):
         autocast = torch.is_autocast_enabled(batch.images.device.type)
         with torch.no_grad():
             fake = generator(prior_latents(generator, batch.noise), batch.labels)
-        real = batch.images.detach()  # the batch is not ours to change
+            fake = augment(fake, self.config.augmentation, batch.noise)
+            real = augment(batch.images, self.config.augmentation, batch.noise)
+        real = real.detach()  # the batch is not ours to change
         real.requires_grad_("r1" in weights and not autocast)
         fake.requires_grad_("r2" in weights and not autocast)
 
@@ -189,11 +192,13 @@ class Adversarial(Objective):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         generator, discriminator = networks["generator"], networks["discriminator"]
         fake = generator(prior_latents(generator, batch.noise), batch.labels)
+        fake = augment(fake, self.config.augmentation, batch.noise)
         fake_logits = at_least_float32(discriminator(fake, batch.labels))
         adversarial = losses[self.config.loss]
         if adversarial.paired:
             with torch.no_grad():
-                real_logits = at_least_float32(discriminator(batch.images, batch.labels))
+                real = augment(batch.images, self.config.augmentation, batch.noise)
+                real_logits = at_least_float32(discriminator(real, batch.labels))
         else:  # saves a forward; a loss that looks at them without saying so shows at once
             real_logits = torch.full_like(fake_logits, torch.nan)
         loss = adversarial.generator(real_logits, fake_logits)

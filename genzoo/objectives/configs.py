@@ -8,7 +8,7 @@ from pydantic import Field
 
 from genzoo.registry.schema import Config
 
-__all__ = ["AdversarialConfig", "PenaltiesConfig", "VariationalConfig"]
+__all__ = ["AdversarialConfig", "AugmentationConfig", "PenaltiesConfig", "VariationalConfig"]
 
 Weight = Annotated[float, Field(ge=0)]
 Steps = Annotated[int, Field(ge=0)]
@@ -33,6 +33,15 @@ class PenaltiesConfig(Config):
     """Steps of the cosine anneal of the weights to `anneal_to` times their value; 0 for none."""
 
 
+class AugmentationConfig(Config):
+    """What is done to all images before the discriminator sees them. 0 leaves one out."""
+
+    translation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Largest shift, as a share of the side; DiffAugment has 0.125 (Zhao et al. 2020)."""
+    cutout: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Sides of the rectangle that is cut out, as a share of the image's; DiffAugment has 0.5."""
+
+
 class AdversarialConfig(Config):
     """How a generator and a discriminator are trained against each other."""
 
@@ -45,6 +54,8 @@ class AdversarialConfig(Config):
     """Discriminator steps for each generator step."""
     penalties: PenaltiesConfig = PenaltiesConfig()
     """Gradient penalties on the discriminator."""
+    augmentation: AugmentationConfig = AugmentationConfig()
+    """What the discriminator sees, real and generated alike: against overfitting."""
 
 
 class VariationalConfig(Config):

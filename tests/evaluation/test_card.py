@@ -116,7 +116,7 @@ def test_another_protocol_is_refused(
 ) -> None:
     before = card.read_bytes()
     other = dataclasses.replace(evaluation, protocol={**evaluation.protocol, key: value})
-    with pytest.raises(UnsupportedError, match=rf"measured with {key} .*, not {value}\.") as raised:
+    with pytest.raises(UnsupportedError, match=rf"not measured with {key} {value}\.") as raised:
         write_card(other, card)
     assert raised.value.hint
     assert card.read_bytes() == before
