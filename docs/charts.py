@@ -117,7 +117,7 @@ def draw_curves(rows: Rows, path: Path, samples: int) -> None:
     `samples` is how many each figure is of.
     """
     groups = [(name, list(each)) for name, each in groupby(rows, lambda row: row["dataset"])]
-    figure = _figure(max(6.0, 4.2 * len(groups)), 4.2)
+    figure = _figure(max(6.0, 4.2 * len(groups)), 5.0)
     panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     for axes, (dataset, members) in zip(panels, groups, strict=True):
         drawn: list[int] = []
@@ -136,8 +136,9 @@ def draw_curves(rows: Rows, path: Path, samples: int) -> None:
         axes.axhline(1, color="black", linewidth=1)
         axes.set_title(dataset)
         axes.set_xlabel("images seen, thousands")
-        axes.set_xlim(left=0)
-        axes.legend(loc="upper right", frameon=False)  # curves fall, so it is empty there
+        axes.set_xlim(0, 1.05 * max(max(row["images"]) for row in members) / 1000)
+        # Below: a curve that rises again would run through it anywhere above.
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
     lowest = min(min(row["fid_ratio"]) for row in rows)
     panels[0].set_ylim(bottom=0.85 * min(1, lowest))
     for axes in panels:

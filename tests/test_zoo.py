@@ -13,6 +13,8 @@ from genzoo.registry.catalog import find
 
 NAMES = genzoo.list_models()
 MOST_BYTES = 40e6
+# A hundredth of a grey level: processors sum in another order for another batch size.
+ROUNDING = 0.01 / 255
 
 
 @cache
@@ -39,7 +41,7 @@ def test_image_i_depends_on_seed_and_i_alone(name: str) -> None:
     many = load(name).sample(64, seed=7)
     for batch_size in (1, 5, 64):
         few = load(name).sample(16, seed=7, batch_size=batch_size)
-        torch.testing.assert_close(many[:16], few, rtol=0, atol=1e-5)
+        torch.testing.assert_close(many[:16], few, rtol=0, atol=ROUNDING)
     assert not torch.allclose(many[:16], load(name).sample(16, seed=8), atol=0.1)
 
 
