@@ -95,14 +95,15 @@ def evaluate(
             batch_size=batch_size,
             progress=progress,
         )
-    if as_json:
-        print_json(evaluation.to_dict())
-    else:
-        _print(evaluation)
-    written = write_report(evaluation, output) if output else []
-    if card:
-        put(evaluation, card)
-        written.append(card)
+    written: list[Path] = []
+    try:  # the files first, because a reader as `head` may end this process while it prints
+        if output:
+            written += write_report(evaluation, output)
+        if card:
+            put(evaluation, card)
+            written.append(card)
+    finally:  # and what could not be written is shown at least
+        print_json(evaluation.to_dict()) if as_json else _print(evaluation)
     for path in written:
         typer.echo(f"wrote {path}", err=as_json)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -57,6 +60,15 @@ def test_json_stands_alone_on_standard_output(cli, tmp_path: Path) -> None:
     assert (found["protocol"]["seed"], found["protocol"]["samples"]) == (3, 60)
     assert json.loads((tmp_path / "here" / f"{NAME}.json").read_text()) == found
     assert result.stderr.splitlines() == [f"wrote here/{NAME}.json", f"wrote here/{NAME}.png"]
+
+
+def test_files_are_written_though_nobody_reads_the_table(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "genzoo", "evaluate", NAME, *map(str, FEW), "--output", "here"]
+    with os.fdopen(writer, "wb") as stdout:
+        subprocess.run(command, cwd=tmp_path, stdout=stdout, stderr=subprocess.PIPE, check=False)
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {f"{NAME}.json", f"{NAME}.png"}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from genzoo_vae.networks import build
 from genzoo_vae.prior import Prior
 
 CLASSES = 3
+BASE = (2, 3)  # height and width of the spatial latent
+SHAPES = [(2, 0), (3, 0), (5, 0), (8, 0), (3, 4)]  # of the latent: its size, spatial channels
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +24,24 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
-def make_prior(size: int = 5, layers: int = 4, classes: int | None = CLASSES) -> Prior:
+def new_prior(size: int, layers: int, classes: int | None, spatial: int = 0) -> Prior:
+    fields = {"channels": 16, "prior_width": 16, "spatial_channels": spatial}
+    config = VAEConfig(latent_dim=size, prior_layers=layers, **fields)
+    return Prior(classes, config, BASE)
+
+
+def make_prior(
+    size: int = 5, layers: int = 4, classes: int | None = CLASSES, spatial: int = 0
+) -> Prior:
     """Return a prior that is far from the identity, as after a training."""
-    config = VAEConfig(latent_dim=size, prior_layers=layers, prior_width=16)
-    prior = Prior(ImageSpec(1, 28, 28, classes), config)
+    prior = new_prior(size, layers, classes, spatial)
     for parameter in prior.parameters():
-        torch.nn.init.normal_(parameter, std=0.25)
+        torch.nn.init.normal_(parameter, std=min(0.25, parameter[0].numel() ** -0.5))
     return prior
+
+
+def draw(prior: Prior, rows: int = 4, **options: Any) -> Tensor:
+    return torch.randn(rows, prior.latent_dim, **options)
 
 
 def labels_for(z: Tensor) -> Tensor:
@@ -43,20 +56,21 @@ def test_without_layers_there_is_no_prior() -> None:
 
 
 @pytest.mark.parametrize("classes", [None, CLASSES])
-def test_it_starts_as_the_identity(classes: int | None) -> None:
-    config = VAEConfig(latent_dim=5, prior_layers=6)
-    prior = Prior(ImageSpec(1, 28, 28, classes), config)
-    z = torch.randn(4, 5)
+@pytest.mark.parametrize("spatial", [0, 2])
+def test_it_starts_as_the_identity(classes: int | None, spatial: int) -> None:
+    prior = new_prior(5, 6, classes, spatial)
+    z = draw(prior)
     base, log_det = prior(z, labels_for(z))
     assert torch.equal(base, z)
     assert torch.equal(log_det, torch.zeros(4))
 
 
-@pytest.mark.parametrize("size", [2, 3, 5, 8])
+@pytest.mark.parametrize(("size", "spatial"), SHAPES)
 @pytest.mark.parametrize("classes", [None, CLASSES])
 @torch.no_grad()
-def test_the_inverse_leads_back(size: int, classes: int | None) -> None:
-    prior, z = make_prior(size, layers=6, classes=classes), 2 * torch.randn(50, size)
+def test_the_inverse_leads_back(size: int, spatial: int, classes: int | None) -> None:
+    prior = make_prior(size, layers=6, classes=classes, spatial=spatial)
+    z = 2 * draw(prior, rows=50)
     base, _ = prior(z, labels_for(z))
     assert (base - z).abs().max() > 0.1
     torch.testing.assert_close(prior.inverse(base, labels_for(z)), z, atol=1e-4, rtol=1e-4)
@@ -64,9 +78,10 @@ def test_the_inverse_leads_back(size: int, classes: int | None) -> None:
     torch.testing.assert_close(again, z, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("size", [2, 3, 5, 8])
-def test_the_log_determinant_is_that_of_the_jacobian(size: int) -> None:
-    prior, z = make_prior(size).double(), torch.randn(3, size, dtype=torch.float64)
+@pytest.mark.parametrize(("size", "spatial"), SHAPES)
+def test_the_log_determinant_is_that_of_the_jacobian(size: int, spatial: int) -> None:
+    prior = make_prior(size, spatial=spatial).double()
+    z = draw(prior, rows=3, dtype=torch.float64)
     _, log_det = prior(z, labels_for(z))
     for row, label, found in zip(z, labels_for(z), log_det, strict=True):
 
@@ -89,16 +104,34 @@ def test_the_density_integrates_to_one_for_each_class(label: int) -> None:
     assert log_density.exp().sum().item() * 0.05**2 == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("size", [2, 3, 5, 8])
+@pytest.mark.parametrize(("size", "spatial"), SHAPES)
 @torch.no_grad()
-def test_two_layers_move_every_dimension(size: int) -> None:
-    z = torch.randn(1, size)
-    assert (make_prior(size, layers=2)(z, labels_for(z))[0] != z).all()
+def test_two_layers_move_every_dimension(size: int, spatial: int) -> None:
+    prior = make_prior(size, layers=2, spatial=spatial)
+    z = draw(prior, rows=1)
+    assert (prior(z, labels_for(z))[0] != z).all()
+
+
+@torch.no_grad()
+def test_the_spatial_latent_depends_on_the_whole_image_and_on_its_surroundings() -> None:
+    prior = make_prior(3, spatial=2)
+    z = draw(prior, rows=1)
+
+    def change(index: int) -> Tensor:
+        other = z.clone()
+        other[:, index] += 1
+        base, moved = (prior(each, labels_for(z))[0][0, 3:] for each in (z, other))
+        return (base != moved).view(2, *BASE)
+
+    assert change(0).all()
+    assert change(3)[:, 0, 0].any()
+    assert change(3)[:, 1, 1].any()
 
 
 @torch.no_grad()
 def test_no_row_depends_on_the_others() -> None:
-    prior, z = make_prior(), torch.randn(7, 5)
+    prior = make_prior(spatial=2)
+    z = draw(prior, rows=7)
     (base, log_det), labels = prior(z, labels_for(z)), labels_for(z)
     for i in range(7):
         one, change = prior(z[i : i + 1], labels[i : i + 1])
@@ -108,9 +141,11 @@ def test_no_row_depends_on_the_others() -> None:
 
 @torch.no_grad()
 def test_the_class_reaches_the_prior_and_is_required() -> None:
-    prior, z = make_prior(), torch.randn(1, 5)
+    prior = make_prior(spatial=2)
+    z = draw(prior, rows=1)
     first, second = (prior.inverse(z, torch.tensor([label])) for label in (0, 1))
-    assert (first - second).abs().max() > 1e-3
+    assert (first - second)[:, :5].abs().max() > 1e-3
+    assert (first - second)[:, 5:].abs().max() > 1e-3
     for way in (prior, prior.inverse):
         with pytest.raises(LabelError):
             way(z, None)
@@ -118,7 +153,8 @@ def test_the_class_reaches_the_prior_and_is_required() -> None:
 
 @torch.no_grad()
 def test_it_stays_float32_under_autocast() -> None:
-    prior, z = make_prior(), torch.randn(4, 5)
+    prior = make_prior(spatial=2)
+    z = draw(prior)
     expected, labels = prior(z, labels_for(z)), labels_for(z)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found, back = prior(z, labels), prior.inverse(z, labels)
@@ -129,7 +165,8 @@ def test_it_stays_float32_under_autocast() -> None:
 
 @torch.no_grad()
 def test_wild_latents_stay_finite() -> None:
-    prior, z = make_prior(layers=8), 1e4 * torch.randn(20, 5)
+    prior = make_prior(layers=8, spatial=2)
+    z = 1e4 * draw(prior, rows=20)
     base, log_det = prior(z, labels_for(z))
     assert base.isfinite().all()
     assert log_det.isfinite().all()
@@ -142,7 +179,7 @@ def test_a_latent_of_one_dimension_is_refused() -> None:
     assert "latent_dim" in caught.value.hint
 
 
-def recipe(tmp_path: Path, layers: int) -> Path:
+def recipe(tmp_path: Path, layers: int, spatial: int) -> Path:
     path = tmp_path / "prior.yaml"
     path.write_text(f"""
 name: prior
@@ -150,7 +187,9 @@ image: {{channels: 1, height: 8, width: 8}}
 classes: 10
 architecture:
   name: vae
-  config: {{latent_dim: 4, channels: 16, prior_layers: {layers}, prior_width: 16}}
+  config:
+    {{latent_dim: 4, spatial_channels: {spatial}, channels: 16, prior_layers: {layers},
+      prior_width: 16}}
 objective: {{name: variational, config: {{prior: learned}}}}
 dataset: {{name: digits}}
 training:
@@ -160,13 +199,14 @@ card: {{summary: a test, licence: none, dataset_licence: none, intended_use: tes
     return path
 
 
-def trained(tmp_path: Path, layers: int = 4) -> genzoo.Model:
-    config, folder = recipe(tmp_path, layers), tmp_path / "run"
+def trained(tmp_path: Path, layers: int = 4, spatial: int = 0) -> genzoo.Model:
+    config, folder = recipe(tmp_path, layers, spatial), tmp_path / "run"
     return genzoo.train(config, folder, device="cpu", progress=False)
 
 
-def test_a_trained_prior_is_saved_and_samples_the_same(tmp_path: Path) -> None:
-    model = trained(tmp_path)
+@pytest.mark.parametrize("spatial", [0, 2])
+def test_a_trained_prior_is_saved_and_samples_the_same(tmp_path: Path, spatial: int) -> None:
+    model = trained(tmp_path, spatial=spatial)
     assert any(p.abs().sum() > 0 for p in model.networks["prior"].couplings[0].output.parameters())
     loaded = genzoo.load(tmp_path / "run", device="cpu")
     assert set(loaded.networks) == {"encoder", "decoder", "prior"}
@@ -177,8 +217,9 @@ def test_a_trained_prior_is_saved_and_samples_the_same(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded.sample(9, seed=3)[:7], images)
 
 
-def test_codes_decode_to_reconstructions(tmp_path: Path) -> None:
-    model = trained(tmp_path)
+@pytest.mark.parametrize("spatial", [0, 2])
+def test_codes_decode_to_reconstructions(tmp_path: Path, spatial: int) -> None:
+    model = trained(tmp_path, spatial=spatial)
     images, labels = torch.rand(5, 1, 8, 8), torch.arange(5)
     codes: Any = model.encode(images, labels)
     objective: Any = model.objective

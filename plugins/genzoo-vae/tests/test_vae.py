@@ -143,6 +143,33 @@ def test_the_latent_and_the_class_both_reach_the_image(changed: str) -> None:
     assert (before - after).abs().max() > 1e-4
 
 
+def test_the_spatial_latent_acts_where_it_is() -> None:
+    networks = build(MNIST, tiny(spatial_channels=2))
+    encoder, decoder = networks["encoder"], networks["decoder"]
+    labels, images = torch.tensor([3]), torch.rand(1, 1, 28, 28) * 2 - 1
+    z = encoder(images, labels).mean
+    assert z.shape == (1, 5 + 2 * 7 * 7)
+    assert decoder.latent_dim == 103
+
+    def where(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+        change = (after - before).abs()[0].sum(0)
+        return (change > 0.5 * change.max()).nonzero().float().mean(0)
+
+    other = z.clone()
+    other[0, 5 + 7 * 1 + 5] += 3  # the first channel at row 1 of 7, column 5
+    row, column = where(decoder(z, labels).mean, decoder(other, labels).mean)
+    assert row < 12
+    assert column > 16
+
+    marked = images.clone()
+    marked[..., 20:24, 4:8] *= -1
+    codes = encoder(marked, labels).mean
+    maps = [each[:, 5:].unflatten(1, (2, 7, 7)) for each in (z, codes)]
+    row, column = where(*maps)
+    assert row > 3.5
+    assert column < 2.5
+
+
 def test_the_class_reaches_the_posterior() -> None:
     encoder = build(MNIST, tiny())["encoder"]
     images = torch.rand(1, 1, 28, 28)
@@ -156,6 +183,17 @@ def test_labels_are_required_of_a_conditional_network() -> None:
         networks["encoder"](torch.zeros(1, 1, 28, 28), None)
     with pytest.raises(LabelError):
         networks["decoder"](torch.zeros(1, 5), None)
+
+
+def test_a_latent_of_another_size_is_another_map() -> None:
+    image = ImageSpec(3, 32, 64)
+    networks = build(image, tiny(spatial_channels=2, prior_layers=2))
+    z = networks["encoder"](torch.rand(2, 3, 32, 64)).mean
+    assert z.shape == (2, 5 + 2 * 4 * 8)
+    base, log_det = networks["prior"](z)
+    assert base.shape == z.shape
+    assert log_det.shape == (2,)
+    assert networks["decoder"](z).mean.shape == (2, 3, 32, 64)
 
 
 @pytest.mark.parametrize("field", ["channels", "blocks"])
@@ -175,6 +213,7 @@ def test_a_larger_config_is_a_larger_network(field: str) -> None:
         {"channels": 24},
         {"channels": 0},
         {"blocks": 0},
+        {"spatial_channels": 3},
         {"bins": 1},
         {"bins": 257},
         {"likelihood": "cauchy"},

@@ -17,7 +17,12 @@ class VAEConfig(Config):
     """How wide and how deep the encoder and the decoder are, and what the decoder predicts."""
 
     latent_dim: int = Field(32, ge=1, le=4096)
-    """Size Z of the latent. Small ones give better samples, large ones better reconstructions."""
+    """Size of the latent that describes the whole image. Small ones give better samples, large ones
+    better reconstructions."""
+
+    spatial_channels: int = Field(0, ge=0, le=64, multiple_of=2)
+    """Channels of a second latent, which says where details are: a map of 4 to 7 pixels on its
+    shorter side. 0 for none."""
 
     channels: int = Field(32, ge=16, le=512, multiple_of=16)
     """Channels at half resolution; they double at each further halving, up to four times this."""
@@ -32,8 +37,8 @@ class VAEConfig(Config):
     """Grey levels that the categorical and discretized-logistic likelihoods tell apart."""
 
     prior_layers: int = Field(0, ge=0, le=64)
-    """Couplings of the flow that the objective's learned prior is; 0 for no such network. Each
-    transforms half of the latent, so take an even number."""
+    """Couplings of the flow that the objective's learned prior is, for either latent; 0 for no such
+    network. Each transforms half of the latent, so take an even number."""
 
     prior_width: int = Field(128, ge=8, le=4096)
-    """Width of the hidden layers of each coupling."""
+    """Width of the hidden layers of each coupling; those of the spatial latent have `channels`."""

@@ -40,7 +40,7 @@ def build(image: ImageSpec, config: VAEConfig) -> dict[str, nn.Module]:
         "decoder": Decoder(image, config, halvings),
     }
     if config.prior_layers:
-        networks["prior"] = Prior(image, config)
+        networks["prior"] = Prior(image.classes, config, _base(image, halvings))
     return networks
 
 
@@ -114,12 +114,21 @@ class Stage(nn.Module):
         return features
 
 
+def _base(image: ImageSpec, halvings: int) -> tuple[int, int]:
+    """Return the height and the width of the smallest features."""
+    return image.height >> halvings, image.width >> halvings
+
+
 def _stage_channels(config: VAEConfig, halvings: int) -> list[int]:
     return [config.channels * min(2**stage, 4) for stage in range(halvings)]
 
 
 class Encoder(nn.Module):
-    """q(z | image, class): a Gaussian with diagonal covariance (Kingma & Welling 2013, eq. 9)."""
+    """q(z | image, class): a Gaussian with diagonal covariance (Kingma & Welling 2013, eq. 9).
+
+    Z is latent_dim, and spatial_channels times the pixels of the smallest features where the config
+    has them.
+    """
 
     def __init__(self, image: ImageSpec, config: VAEConfig, halvings: int) -> None:
         super().__init__()
@@ -132,8 +141,11 @@ class Encoder(nn.Module):
         )
         self.stages = nn.ModuleList(Stage(width, config.blocks, condition_dim) for width in widths)
         self.norm = ConditionalNorm(widths[-1], condition_dim)
-        pixels = (image.height >> halvings) * (image.width >> halvings)
+        pixels = math.prod(_base(image, halvings))
         self.head = nn.Linear(widths[-1] * pixels, 2 * config.latent_dim)
+        self.spatial_head: nn.Conv2d | None = None
+        if config.spatial_channels:
+            self.spatial_head = nn.Conv2d(widths[-1], 2 * config.spatial_channels, 1)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Distribution:
         """Return the posterior over latents (B, Z) of images (B, C, H, W) in [-1, 1]."""
@@ -142,7 +154,11 @@ class Encoder(nn.Module):
         for downsample, stage in zip(self.downsamples, self.stages, strict=True):
             features = stage(downsample(features), condition)
         features = F.silu(self.norm(features, condition))
-        mean, log_variance = at_least_float32(self.head(features.flatten(1))).chunk(2, dim=1)
+        moments = self.head(features.flatten(1)).unflatten(1, (2, -1))
+        if self.spatial_head is not None:
+            spatial = self.spatial_head(features).flatten(1).unflatten(1, (2, -1))
+            moments = torch.cat([moments, spatial], dim=2)
+        mean, log_variance = at_least_float32(moments).unbind(1)
         stddev = torch.exp(0.5 * log_variance.clamp(*_LOG_VARIANCE))
         return Independent(Normal(mean, stddev, validate_args=False), 1, validate_args=False)
 
@@ -152,15 +168,20 @@ class Decoder(nn.Module):
 
     def __init__(self, image: ImageSpec, config: VAEConfig, halvings: int) -> None:
         super().__init__()
-        self.latent_dim = config.latent_dim
         self.image_channels = image.channels
         self.likelihood = config.likelihood
         self.bins = config.bins
         widths = _stage_channels(config, halvings)[::-1]
         condition_dim = 4 * config.channels
-        self.base_shape = (widths[0], image.height >> halvings, image.width >> halvings)
+        self.base_shape = (widths[0], *_base(image, halvings))
+        self.spatial_shape = (config.spatial_channels, *self.base_shape[1:])
+        self.parts = (config.latent_dim, math.prod(self.spatial_shape))
+        self.latent_dim = sum(self.parts)
         self.embedding = class_embedding(image.classes, condition_dim)
         self.latent = nn.Linear(config.latent_dim, condition_dim)
+        self.spatial: nn.Conv2d | None = None
+        if config.spatial_channels:
+            self.spatial = nn.Conv2d(config.spatial_channels, widths[0], 1)
         self.mapping = nn.Linear(condition_dim, condition_dim)
         self.base = nn.Linear(condition_dim, math.prod(self.base_shape))
         self.stages = nn.ModuleList(Stage(width, config.blocks, condition_dim) for width in widths)
@@ -177,12 +198,15 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Distribution:
         """Return the distribution over images (B, C, H, W) in [-1, 1] given latents z (B, Z)."""
-        condition = self.latent(z)
+        whole, spatial = z.split(self.parts, dim=1)
+        condition = self.latent(whole)
         classes = embed(self.embedding, labels)
         if classes is not None:
             condition = condition + classes
         condition = F.silu(self.mapping(F.silu(condition)))
         features = self.base(condition).unflatten(1, self.base_shape)
+        if self.spatial is not None:
+            features = features + self.spatial(spatial.unflatten(1, self.spatial_shape))
         for stage, upsample in zip(self.stages, self.upsamples, strict=True):
             features = upsample(stage(features, condition))
         parameters = self.head(F.silu(self.norm(features, condition)))
