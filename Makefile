@@ -15,7 +15,6 @@ MODELS  := $(BIN)/genzoo list --json | $(BIN)/python -c "import json, sys; \
 # For what needs a dataset: its folder, where it is not that of GENZOO_DATA or the user's cache.
 DATA    ?=
 WORTH   ?= build/evaluations
-IMPORTANCE ?= 1000
 FOLDER  := $(if $(DATA),--data $(DATA))
 
 .PHONY: help demo test lint format docs pictures evaluations extractors bench clean
@@ -71,10 +70,9 @@ docs: $(VENV)/.users
 pictures: $(VENV)/.developers
 	$(BIN)/python docs/generate.py --pictures
 
-# The importance samples are for the models with a likelihood; the others ignore them.
 evaluations: $(VENV)/.developers
 	models=$$($(MODELS)) || exit; for model in $$models; do \
-	  $(BIN)/genzoo evaluate $${model%%:*} --write-card --importance-samples $(IMPORTANCE) \
+	  $(BIN)/genzoo evaluate $${model%%:*} --write-card \
 	    --output $(WORTH) $(FOLDER) || exit; done
 	cp $(WORTH)/dcgan-mnist.png docs/images/dcgan-mnist-evaluation.png
 	$(MAKE) docs pictures

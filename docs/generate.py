@@ -19,8 +19,8 @@ from models import models_page
 from safetensors import safe_open
 from wording import duration, figure, models, row, short, table
 
+from genzoo.evaluation import card, metrics, ruler
 from genzoo.evaluation import evaluate as evaluation
-from genzoo.evaluation import metrics, ruler
 from genzoo.registry.catalog import package_file
 from genzoo.registry.config import ZooConfig
 from genzoo.registry.discovery import registry
@@ -105,8 +105,12 @@ def protocol_table() -> str:
         "subsets of KID": metrics.KID_SUBSETS,
         "images in each, of either kind": f"{metrics.KID_SUBSET_SIZE:,}, or all where fewer",
         "images whose nearest training images are looked up": f"{ruler.MEMORIZATION:,}",
-        "importance samples of a likelihood": options["importance_samples"].default,
-        "test images of a likelihood": f"{options['likelihood_images'].default:,}",
+        "importance samples of a likelihood": (
+            f"{options['importance_samples'].default}; {card.IMPORTANCE_SAMPLES:,} for a card"
+        ),
+        "test images of a likelihood": (
+            f"{options['likelihood_images'].default:,}; all of the split for a card"
+        ),
         "seed": options["seed"].default,
         "samples of `--evaluate-every`": f"{CURVE_SAMPLES:,}",
     }

@@ -77,5 +77,6 @@ def check_roles(config: ZooConfig, networks: dict[str, nn.Module], objective: Ob
         raise ConfigError(
             f"{config.source}: objective {config.objective.name!r} needs the role {missing[0]!r}, "
             f"architecture {config.architecture.name!r} builds {', '.join(sorted(networks))}.",
-            hint="Choose an objective and an architecture that go together.",
+            hint="Choose an objective and an architecture that go together. Some architectures "
+            "build a role only where their config asks for it.",
         )

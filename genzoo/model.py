@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from genzoo._version import __version__
-from genzoo.errors import LabelError, UnsupportedError
+from genzoo.errors import UnsupportedError
+from genzoo.inputs import Labels, check_inputs, check_labels
 from genzoo.noise import Noise, seed_or_any
 from genzoo.objectives.base import (
     CanEncode,
     CanInterpolate,
     CanReconstruct,
     HasLogLikelihood,
+    KnowsSupport,
     Objective,
 )
 from genzoo.registry.config import ZooConfig
@@ -26,9 +27,6 @@ from genzoo.registry.specs import ImageSpec
 from genzoo.weights import format as weights_format
 
 __all__ = ["Labels", "Model"]
-
-Labels = int | Sequence[int] | Tensor | None
-"""One class for all images, or classes handed out in turn: image i gets labels[i % len]."""
 
 
 class Model(nn.Module):
@@ -65,6 +63,11 @@ class Model(nn.Module):
     def device(self) -> torch.device:
         """The device that the parameters are on."""
         return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating point type of the parameters."""
+        return next(self.parameters()).dtype
 
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.parameters())
@@ -105,7 +108,7 @@ class Model(nn.Module):
                 return None
             noise = Noise(seed_or_any(seed), range(n), stream="labels", device=self.device)
             return noise.integers(self.classes)
-        given = self._check_labels(labels)
+        given = check_labels(self.config, labels).to(self.device)
         return given[torch.arange(n, device=self.device) % len(given)]
 
     @torch.no_grad()
@@ -209,7 +212,7 @@ class Model(nn.Module):
         If so, it sums to 1 over all images of their kind and is at most 0; if not, it is of a
         density or of something less.
         """
-        objective = self.require(HasLogLikelihood, "log_likelihood")
+        objective = self.require(KnowsSupport, "is_probability")
         return bool(objective.is_probability(self.networks, *self._inputs(images, labels)))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -234,64 +237,12 @@ class Model(nn.Module):
             return self.objective
         raise UnsupportedError(
             f"{self.name} cannot {verb}: its objective is {self.config.objective.name!r}.",
-            hint="Models with the objective 'variational' can: see `genzoo list`.",
+            hint="Models with the objective 'variational' can: see `genzoo list`. Others can where "
+            f"their objective is a genzoo.objectives.base.{protocol.__name__}.",
         )
 
     def _inputs(self, images: Tensor, labels: Labels) -> tuple[Tensor, Tensor | None]:
-        if not isinstance(images, Tensor):
-            raise UnsupportedError(
-                f"images are a {type(images).__name__}.",
-                hint="Give a tensor, as torch.as_tensor makes of an array.",
-            )
-        if images.ndim != 4 or tuple(images.shape[1:]) != self._shape or not len(images):
-            raise UnsupportedError(
-                f"images have shape {tuple(images.shape)}, "
-                f"{self.name} takes (B, {', '.join(map(str, self._shape))}).",
-                hint="Give at least one image, of that many channels and that size.",
-            )
-        pixels = images.to(self.device)
-        pixels = pixels / 255 if pixels.dtype == torch.uint8 else pixels
-        if not (pixels.is_floating_point() and pixels.min() >= 0 and pixels.max() <= 1):
-            raise UnsupportedError(
-                f"images of type {images.dtype} have values from {images.min()} to {images.max()}.",
-                hint="Give them as float in [0, 1], or as uint8.",
-            )
-        if labels is None and self.classes is not None:
-            raise LabelError(
-                f"{self.name} is conditional: it needs the labels of the images.",
-                hint=f"Give one label, or one for each image, from 0 to {self.classes - 1}.",
-            )
-        wanted = None if labels is None else self._check_labels(labels)
-        if wanted is not None and len(wanted) not in (1, len(pixels)):
-            raise LabelError(
-                f"{len(wanted)} labels for {len(pixels)} images.",
-                hint="Give one label, or one for each image.",
-            )
-        pixels = pixels.to(self.dtype) * 2 - 1
-        return pixels, None if wanted is None else wanted.expand(len(pixels))
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The floating point type of the parameters."""
-        return next(self.parameters()).dtype
-
-    def _check_labels(self, labels: int | Sequence[int] | Tensor) -> Tensor:
-        if self.classes is None:
-            raise LabelError(f"{self.name} is unconditional.", hint="Leave the labels out.")
-        allowed = f"Labels of {self.name} are whole numbers from 0 to {self.classes - 1}."
-        try:
-            given = torch.as_tensor(labels)
-        except (TypeError, ValueError, RuntimeError):
-            given = torch.empty(0)
-        fractions = given.is_floating_point() or given.is_complex() or given.dtype == torch.bool
-        if given.ndim > 1 or given.numel() == 0 or fractions:
-            shown = textwrap.shorten(repr(labels), 80, placeholder=" ...")
-            raise LabelError(f"labels {shown} are not one or more whole numbers.", hint=allowed)
-        given = given.reshape(-1).to(self.device, torch.int64)
-        wrong = given[(given < 0) | (given >= self.classes)]
-        if len(wrong):
-            raise LabelError(f"label {int(wrong[0])} is out of range.", hint=allowed)
-        return given
+        return check_inputs(self.config, images, labels, next(self.parameters()))
 
     def _drawn(self, draw: Callable[[range], Tensor], n: int, batch_size: int) -> Iterator[Tensor]:
         batches = _batches(n, batch_size)  # checks batch_size now, not when the first is asked for

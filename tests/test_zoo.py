@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import genzoo
+from genzoo.evaluation.features import find_extractor
 from genzoo.model import Model
 from genzoo.registry.catalog import find
 
@@ -24,10 +25,13 @@ def load(name: str) -> Model:
 
 def test_there_is_a_zoo() -> None:
     assert set(NAMES) >= {
+        "dcgan-fashion-mnist",
         "dcgan-mnist",
+        "mlp-gan-fashion-mnist",
         "mlp-gan-digits",
         "mlp-gan-mnist",
         "transformer-gan-mnist",
+        "vae-fashion-mnist",
         "vae-mnist",
     }
 
@@ -43,6 +47,15 @@ def test_image_i_depends_on_seed_and_i_alone(name: str) -> None:
         few = load(name).sample(16, seed=7, batch_size=batch_size)
         torch.testing.assert_close(many[:16], few, rtol=0, atol=ROUNDING)
     assert not torch.allclose(many[:16], load(name).sample(16, seed=8), atol=0.1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_card_has_the_figures_of_its_weights_by_the_extractor_that_ships(name: str) -> None:
+    config = find(name).config
+    assert config.measured is not None
+    protocol = config.measured.protocol
+    spec = find_extractor(config.dataset.name)
+    assert (protocol["extractor"], protocol["extractor_sha256"]) == (spec.name, spec.sha256)
 
 
 @pytest.mark.parametrize("name", NAMES)

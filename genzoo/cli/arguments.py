@@ -18,6 +18,7 @@ __all__ = [
     "Device",
     "LabelText",
     "ModelName",
+    "OwnBatchSize",
     "Seed",
     "check_output",
     "default_columns",
@@ -55,6 +56,15 @@ LabelText = Annotated[
     ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images at a time; it changes no image.")]
+OwnBatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        help="Images at a time; it changes no figure.",
+        show_default="what keeps within 2 GB",
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(help="cpu, cuda, cuda:1, ...", show_default="the GPU where there is one"),

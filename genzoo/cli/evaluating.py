@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genzoo.cli.arguments import BatchSize, DataFolder, Device, ModelName
+from genzoo.cli.arguments import DataFolder, Device, ModelName, OwnBatchSize
 from genzoo.cli.output import console, figures_table, print_json
 from genzoo.files import check_writable
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from genzoo.evaluation.evaluate import Evaluation
 
 __all__ = ["evaluate"]
+
+_DRAWS, _IMAGES = 100, 1_000  # for a likelihood, unless a card or somebody asks for more
 
 
 def evaluate(
@@ -41,11 +43,21 @@ def evaluate(
         ),
     ] = None,
     importance_samples: Annotated[
-        int, typer.Option(min=1, help="Draws per test image for the likelihood.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Draws per test image for the likelihood.",
+            show_default=f"{_DRAWS}; 1,000 for a card",
+        ),
+    ] = None,
     likelihood_images: Annotated[
-        int, typer.Option(min=1, help="Test images for the likelihood, the first of the split.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Test images for the likelihood.",
+            show_default=f"{_IMAGES:,}; all for a card",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Write NAME.json and NAME.png there."),
@@ -55,7 +67,7 @@ def evaluate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     data: DataFolder = None,
-    batch_size: BatchSize = 500,
+    batch_size: OwnBatchSize = None,
     device: Device = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
@@ -64,7 +76,7 @@ def evaluate(
         raise typer.BadParameter(f"--split is {split!r}, not test or train.")
     if output is not None:
         check_writable(output / "figures.json")
-    from genzoo.evaluation.card import card_of, check_protocol
+    from genzoo.evaluation.card import IMPORTANCE_SAMPLES, card_of, check_protocol
     from genzoo.evaluation.card import write_card as put
     from genzoo.evaluation.evaluate import evaluate as measure
     from genzoo.evaluation.report import write_report
@@ -72,14 +84,20 @@ def evaluate(
 
     card = card_of(name) if write_card else None
     if card:
-        check_protocol(
-            read_config(card),
-            samples=samples,
-            seed=seed,
-            split=split,
-            dataset=dataset,
-            extractor=extractor,
-        )
+        chosen = {
+            "samples": samples,
+            "seed": seed,
+            "split": split,
+            "dataset": dataset,
+            "extractor": extractor,
+            "importance_samples": importance_samples,
+            "likelihood_images": likelihood_images,
+        }
+        check_protocol(read_config(card), chosen)
+        importance_samples, images = IMPORTANCE_SAMPLES, None
+    else:
+        importance_samples = importance_samples or _DRAWS
+        images = likelihood_images or _IMAGES
     with _bar(quiet) as progress:
         evaluation = measure(
             name,
@@ -89,7 +107,7 @@ def evaluate(
             split="train" if split == "train" else "test",
             extractor=extractor,
             importance_samples=importance_samples,
-            likelihood_images=likelihood_images,
+            likelihood_images=images,
             data=data,
             device=device,
             batch_size=batch_size,

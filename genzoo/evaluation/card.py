@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from genzoo.errors import ConfigError, UnsupportedError
+from genzoo.errors import ConfigError, UnknownNameError, UnsupportedError
 from genzoo.evaluation.evaluate import Evaluation
 from genzoo.evaluation.features import find_extractor
 from genzoo.evaluation.ruler import SAMPLES
@@ -15,9 +16,10 @@ from genzoo.registry import yamlfile
 from genzoo.registry.catalog import find, lookup
 from genzoo.registry.config import EvaluatedConfig, ZooConfig, read_config
 
-__all__ = ["card_of", "check_protocol", "write_card"]
+__all__ = ["IMPORTANCE_SAMPLES", "card_of", "check_protocol", "write_card"]
 
-_CHOSEN = ("samples", "seed", "split", "dataset", "extractor")
+IMPORTANCE_SAMPLES = 1_000
+"""Draws per image for a card's likelihood, which is of all images of the test split."""
 _DIGITS = 6  # significant ones: more would only show which machine it was
 
 
@@ -40,33 +42,36 @@ def card_of(name_or_path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def check_protocol(
-    config: ZooConfig,
-    *,
-    samples: int | None,
-    seed: int,
-    split: str,
-    dataset: str | None,
-    extractor: str | None,
-    most: int = SAMPLES,
-) -> None:
-    """Raise UnsupportedError where one of these is not as for every card; None is as for them.
+def check_protocol(config: ZooConfig, chosen: Mapping[str, object], samples: int = SAMPLES) -> None:
+    """Raise UnsupportedError where something was chosen that is not as for every card.
 
-    `most` is how many samples a card's figures are of.
+    None is as for every card, whose figures are of that many `samples`.
     """
     own = config.dataset.name
-    for key, value, usual in (
-        ("samples", samples, most),
-        ("seed", seed, 0),
-        ("split", split, "test"),
-        ("dataset", dataset, own),
-        ("extractor", extractor, find_extractor(own).name),
-    ):
-        if value not in (None, usual):
+    usual = {
+        "samples": samples,
+        "seed": 0,
+        "split": "test",
+        "dataset": own,
+        "extractor": _made_for(own),
+        "importance_samples": IMPORTANCE_SAMPLES,
+        "likelihood_images": chosen.get("reference_images"),
+    }
+    for key, expected in usual.items():
+        value = chosen.get(key)
+        # An extractor for any dataset is as good as another where none is made for this one.
+        if value not in (None, expected) and not (key == "extractor" and expected is None):
             raise UnsupportedError(
-                f"a card's figures are not measured with {key} {value}.",
-                hint=f"Leave --{key} out, so that all cards can be compared.",
+                f"a card's figures are not measured with {key.replace('_', ' ')} {value}.",
+                hint=f"Leave --{key.replace('_', '-')} out, so that all cards can be compared.",
             )
+
+
+def _made_for(dataset: str) -> str | None:
+    try:
+        return find_extractor(dataset).name
+    except UnknownNameError:
+        return None
 
 
 def write_card(evaluation: Evaluation, path: Path) -> None:
@@ -83,7 +88,7 @@ def write_card(evaluation: Evaluation, path: Path) -> None:
             hint=f"Evaluate {config.name} by its name.",
         )
     samples = min(SAMPLES, protocol["training_images"])
-    check_protocol(config, **{key: protocol[key] for key in _CHOSEN}, most=samples)
+    check_protocol(config, protocol, samples)
     block = EvaluatedConfig(
         figures={name: _round(value) for name, value in evaluation.figures.items()},
         floor={name: _round(value) for name, value in evaluation.floor.items()},

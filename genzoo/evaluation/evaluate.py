@@ -19,7 +19,7 @@ from genzoo.evaluation.ruler import Progress, Ruler, silent
 from genzoo.evaluation.sources import Sight, real, thumbnails
 from genzoo.loading import load
 from genzoo.model import Model
-from genzoo.objectives.base import HasLogLikelihood
+from genzoo.objectives.base import HasLogLikelihood, KnowsSupport
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -59,27 +59,35 @@ def evaluate(
     split: Split = "test",
     extractor: str | None = None,
     importance_samples: int = 100,
-    likelihood_images: int = 1000,
+    likelihood_images: int | None = 1000,
     data: str | os.PathLike[str] | None = None,
     device: str | torch.device | None = None,
-    batch_size: int = 500,
+    batch_size: int | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Return the figures of a model, each beside those of real training images: its floor.
 
     `name_or_path` is what `genzoo.load` takes, or a Model. `samples` None draws 10,000, or as many
     as the dataset has training images; `dataset` and `extractor` None take the model's own and the
-    one made for it. For a model that gives test images a probability, the first
-    `likelihood_images` are bounded by `importance_samples` draws each. Raises UnknownNameError,
-    UnsupportedError, DataError, or what `load` raises.
+    one made for it. For a model that gives test images a probability, `likelihood_images` of them,
+    None for all, are bounded by `importance_samples` draws each. `batch_size` None takes as many
+    images at a time as keep within memory, and `device` is for a model that is loaded here. Raises
+    UnknownNameError, UnsupportedError, DataError, or what `load` raises.
     """
-    if likelihood_images < 1 or importance_samples < 1:
+    if importance_samples < 1 or (likelihood_images is not None and likelihood_images < 1):
         raise UnsupportedError(
             "a likelihood needs at least one image and one importance sample.",
             hint="Ask for 1 or more of each.",
         )
-    model = name_or_path if isinstance(name_or_path, Model) else load(name_or_path, device)
-    model = model.eval()
+    if isinstance(name_or_path, Model):
+        model = name_or_path
+        if device is not None:
+            raise UnsupportedError(
+                f"a model is evaluated where it is, on {model.device}.",
+                hint="Move it there with its own `to`, and leave `device` out.",
+            )
+    else:
+        model = load(name_or_path, device)
     ruler = Ruler(
         model,
         samples=samples,
@@ -91,30 +99,32 @@ def evaluate(
         batch_size=batch_size,
         progress=progress,
     )
-    sight = ruler.look_at(model)
-    progress("metrics", 0, 3)
-    figures, by_class = ruler.compare(sight, model.classes)
-    progress("metrics", 1, 3)
-    floor, _ = ruler.compare(ruler.floor, model.classes)
-    floor["fid"] = ruler.floor_fid
-    progress("metrics", 2, 3)
-    # Against the training split, the floor's images are their own reference: only rounding is left.
-    sound = split == "test" and floor["fid"] > 0
-    ratio = {"fid_ratio": figures["fid"] / floor["fid"]} if sound else {}
-    figures = {"fid": figures.pop("fid"), **ratio, **figures}
+    training = model.training
+    try:
+        sight = ruler.look_at(model.eval())
+        return _measure(model, ruler, sight, importance_samples, likelihood_images)
+    finally:
+        model.train(training)
+
+
+def _measure(
+    model: Model, ruler: Ruler, sight: Sight, importance_samples: int, images: int | None
+) -> Evaluation:
+    """Return what `evaluate` does, of samples that were seen."""
+    ruler.progress("metrics", 0, 3)
+    figures, by_class = ruler.figures(sight, model.classes)
+    ruler.progress("metrics", 1, 3)
+    floor = ruler.floor_figures(model.classes)
+    ruler.progress("metrics", 2, 3)
     memorized, real_memorized, neighbours = _memorization(ruler, sight)
-    progress("metrics", 3, 3)
-    likelihood, notes = _likelihood(model, ruler, importance_samples, likelihood_images, batch_size)
-    protocol = ruler.protocol(model)
-    if likelihood:
-        protocol["importance_samples"] = importance_samples
-        protocol["likelihood_images"] = min(likelihood_images, len(ruler.reference_set))
+    ruler.progress("metrics", 3, 3)
+    likelihood, counts, notes = _likelihood(model, ruler, importance_samples, images)
     return Evaluation(
         model=model.name,
         figures=figures | memorized | likelihood,
         floor=floor | real_memorized,
         by_class=by_class,
-        protocol=protocol,
+        protocol=ruler.protocol(model) | counts,
         notes=notes,
         pictures={
             "real": ruler.reference.by_class(),
@@ -139,32 +149,38 @@ def _memorization(ruler: Ruler, sight: Sight) -> tuple[dict[str, float], dict[st
     (mine, indices), (others, _) = found
     rows = [
         torch.stack([image, *(ruler.training[int(i)][0] for i in near)])
-        for image, near in zip(sight.images[:10], indices[:10], strict=True)
+        for image, near in zip(sight.images, indices[:10], strict=False)
     ]
     return mine, others, torch.cat(rows)
 
 
 def _likelihood(
-    model: Model, ruler: Ruler, importance_samples: int, most: int, batch_size: int
-) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Return the figures of a likelihood that the model has of test images, else a note why not."""
+    model: Model, ruler: Ruler, importance_samples: int, most: int | None
+) -> tuple[dict[str, float], dict[str, int], tuple[str, ...]]:
+    """Return the figures of a likelihood that the model has of test images, and of how many.
+
+    Or nothing, and a note why not where there could be one.
+    """
     if not isinstance(model.objective, HasLogLikelihood):
-        return {}, ()
-    count, done, nats = min(most, len(ruler.reference_set)), 0, []
-    for images, labels in real(ruler.reference_set, range(count), batch_size):
+        return {}, {}, ()
+    if not isinstance(model.objective, KnowsSupport):
+        return {}, {}, ("no nll: the objective does not say what its likelihood is of",)
+    rows = ruler.reference_order[:most]
+    done, nats = 0, []
+    for images, labels in real(ruler.reference_set, rows, ruler.batch_size):
         given = labels if model.classes else None
         if not model.is_probability(images, given):
             note = "no nll: the model's likelihood is not a probability of 8-bit images"
-            return {}, (note,)
+            return {}, {}, (note,)
         nats.append(
             -model.log_likelihood(
-                images, given, importance_samples, ruler.seed, batch_size, start=done
+                images, given, importance_samples, ruler.seed, ruler.batch_size, start=done
             )
         )
         done += len(images)
-        ruler.progress("likelihood", done, count)
+        ruler.progress("likelihood", done, len(rows))
     nll = torch.cat(nats).double()
     mean, pixels = float(nll.mean()), math.prod(images.shape[1:])
-    error = float(nll.std(correction=0) / math.sqrt(count))
+    error = float(nll.std(correction=0) / math.sqrt(done))
     figures = {"nll": mean, "nll_error": error, "bits_per_dim": mean / math.log(2) / pixels}
-    return figures, ()
+    return figures, {"importance_samples": importance_samples, "likelihood_images": done}, ()

@@ -74,7 +74,7 @@ def kid(real: Tensor, generated: Tensor, seed: int = 0) -> float:
     metric.update(real.double(), real=True)
     metric.update(generated.double(), real=False)
     with torch.random.fork_rng(devices=[]):  # torchmetrics draws the subsets globally
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed each device
         mean, _ = metric.compute()
     return float(mean)
 

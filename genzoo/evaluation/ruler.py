@@ -9,14 +9,24 @@ from typing import Any
 import torch
 
 from genzoo._version import __version__
-from genzoo.data.fitting import Split
+from genzoo.data.fitting import ImageDataset, Split
 from genzoo.errors import UnsupportedError
 from genzoo.evaluation import metrics
 from genzoo.evaluation.features import find_extractor, load_extractor
 from genzoo.evaluation.sources import Sight, generated, open_split, real, shuffled
 from genzoo.model import Model
+from genzoo.registry.config import ZooConfig
 
-__all__ = ["FLOOR_DRAWS", "MEMORIZATION", "NEIGHBOURS", "SAMPLES", "Progress", "Ruler", "silent"]
+__all__ = [
+    "FLOOR_DRAWS",
+    "MEMORIZATION",
+    "NEIGHBOURS",
+    "SAMPLES",
+    "Progress",
+    "Ruler",
+    "open_splits",
+    "silent",
+]
 
 SAMPLES = 10_000
 FLOOR_DRAWS = 5
@@ -25,12 +35,32 @@ NEIGHBOURS = 5
 MEMORIZATION = 2_000
 """Images whose nearest training images are looked up."""
 
+_VALUES = 2**17  # pixels times channels at a time, which a network's layers multiply by hundreds
+
 Progress = Callable[[str, int, int], None]
 """Told (what is done, how many are done, of how many)."""
 
 
 def silent(stage: str, done: int, total: int) -> None:
     """Tell nobody."""
+
+
+def open_splits(
+    config: ZooConfig, dataset: str | None, split: Split, data: Path | None
+) -> tuple[ImageDataset, ImageDataset]:
+    """Return the training split, and the split that models are compared with.
+
+    Raises DataError, or UnsupportedError where one has too few images to measure anything.
+    """
+    both = open_split(config, dataset, "train", data), open_split(config, dataset, split, data)
+    for name, images in zip(("train", split), both, strict=True):
+        if len(images) <= NEIGHBOURS:
+            raise UnsupportedError(
+                f"{dataset or config.dataset.name} cannot be measured on: its {name} split has "
+                f"{len(images)} images, and {NEIGHBOURS + 1} are the least.",
+                hint="Take a larger set.",
+            )
+    return both
 
 
 class Ruler:
@@ -52,21 +82,23 @@ class Ruler:
         split: Split = "test",
         extractor: str | None = None,
         data: Path | None = None,
-        batch_size: int = 500,
+        batch_size: int | None = None,
         progress: Progress = silent,
     ) -> None:
         self.dataset = dataset or model.config.dataset.name
-        self.split, self.seed, self.batch_size, self.progress = split, seed, batch_size, progress
+        self.split, self.seed, self.progress = split, seed, progress
+        values = model.image.channels * model.image.height * model.image.width
+        self.batch_size = max(1, _VALUES // values) if batch_size is None else batch_size
         spec = find_extractor(self.dataset, extractor)
         self.spec, self.extractor = spec, load_extractor(spec, model.device)
-        self.training = open_split(model.config, dataset, "train", data)
-        self.reference_set = open_split(model.config, dataset, split, data)
+        self.training, self.reference_set = open_splits(model.config, dataset, split, data)
         self.samples = self._count(samples, at_most)
-        # Real images in the order of one shuffle: any number of them is a fair draw of the set.
+        # Real images in the order of one shuffle: any number of them is a fair draw of the set,
+        # which itself may be sorted by class.
         self.order = shuffled(len(self.training), seed)
+        self.reference_order = shuffled(len(self.reference_set), seed)
         self.knows_classes = self.dataset in spec.datasets
-        rows = range(len(self.reference_set))
-        self.reference = self._look(self.reference_set, rows, f"{split} images")
+        self.reference = self._look(self.reference_set, self.reference_order, f"{split} images")
         self.floor = self._look(self.training, self.order[: self.samples], "training images")
         self.floor_fids = self._floor_fids()
 
@@ -109,6 +141,12 @@ class Ruler:
         """Return the FID of what was seen against the reference."""
         return metrics.fid(self.reference.features, sight.features)
 
+    def ratio(self, fid: float) -> float | None:
+        """Return FID over its floor; None where the floor says nothing."""
+        # Against the training split, the floor's images are their own reference: only rounding is
+        # left. So it is where a plugin's set has equal splits.
+        return fid / self.floor_fid if self.split == "test" and self.floor_fid > 0 else None
+
     def look_at(self, model: Model) -> Sight:
         """Return what the extractor sees in `samples` images that the model draws."""
         # As many of each class as there are among the floor's images, so that the frequencies of
@@ -119,11 +157,25 @@ class Ruler:
             batches, self.extractor, self.spec, self.samples, MEMORIZATION, self._stage("samples")
         )
 
-    def compare(self, sight: Sight, classes: int | None) -> tuple[dict[str, float], dict[str, Any]]:
+    def floor_figures(self, classes: int | None) -> dict[str, float]:
+        """Return the figures of as many real training images as samples."""
+        return self._compare(self.floor, self.floor_fid, classes)[0]
+
+    def figures(self, sight: Sight, classes: int | None) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the figures of what was seen, and those of each class."""
+        fid = self.fid(sight)
+        figures, by_class = self._compare(sight, fid, classes)
+        ratio = self.ratio(fid)
+        if ratio is not None:
+            figures = {"fid": fid, "fid_ratio": ratio} | figures
+        return figures, by_class
+
+    def _compare(
+        self, sight: Sight, fid: float, classes: int | None
+    ) -> tuple[dict[str, float], dict[str, Any]]:
         real_features = self.reference.features
         figures = {
-            "fid": self.fid(sight),
+            "fid": fid,
             "kid": metrics.kid(real_features, sight.features, self.seed),
             **metrics.prdc(real_features, sight.features, NEIGHBOURS),
         }
@@ -166,6 +218,7 @@ class Ruler:
             ),
             "memorization_images": min(MEMORIZATION, self.samples, len(self.reference.thumbnails)),
             "weights_sha256": model.sha256,
+            "device": model.device.type,
             "genzoo": __version__,
             "torch": torch.__version__,
         }

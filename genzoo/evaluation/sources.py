@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from genzoo.data.fitting import ImageDataset, Split, TensorImages, fit_images
 from genzoo.data.load import load_dataset, load_named
-from genzoo.errors import UnsupportedError
+from genzoo.errors import ConfigError, DataError, UnsupportedError
 from genzoo.evaluation.features import FeatureExtractor
 from genzoo.model import Model
 from genzoo.noise import check_seed
@@ -25,7 +26,21 @@ _THUMBNAIL = 32  # pixels of the longer side that images are compared at, pixel 
 _SHOWN = 100  # images at the least for a picture of ten by ten, and
 _SHOWN_BYTES = 2**25  # as many as are so large: of ten classes, ten of each
 
-Batch = tuple[Tensor, Tensor | None]
+LabelledImages = tuple[Tensor, Tensor | None]
+
+
+@contextlib.contextmanager
+def _exact() -> Iterator[None]:
+    """Do without TF32: its three digits hang on the batch size, and turn a grey level at times."""
+    backends = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for backend in backends:
+            backend.allow_tf32 = False
+        yield
+    finally:
+        for backend, value in zip(backends, before, strict=True):
+            backend.allow_tf32 = value
 
 
 @dataclass(frozen=True)
@@ -40,9 +55,10 @@ class Sight:
 
     @classmethod
     @torch.no_grad()
+    @_exact()
     def of(
         cls,
-        batches: Iterable[Batch],
+        batches: Iterable[LabelledImages],
         extractor: FeatureExtractor,
         spec: Extractor,
         total: int,
@@ -95,11 +111,18 @@ def open_split(
     if dataset is None or dataset == config.dataset.name:
         images = load_dataset(config, split, root)
     else:
-        images = load_named(dataset, split, root, config.image_spec)
+        try:
+            images = load_named(dataset, split, root, config.image_spec)
+        except (ConfigError, DataError) as error:
+            raise DataError(
+                f"{config.name} cannot be compared with {dataset}: {error.message}",
+                hint="Take a dataset of the model's own classes and channels, which needs no "
+                "settings.",
+            ) from error
     return images.drawn() if isinstance(images, TensorImages) else images
 
 
-def real(dataset: ImageDataset, rows: Sequence[int], batch_size: int) -> Iterator[Batch]:
+def real(dataset: ImageDataset, rows: Sequence[int], batch_size: int) -> Iterator[LabelledImages]:
     """Yield uint8 images (b, C, H, W) of these rows of a dataset, and their labels (b,) or None."""
     if batch_size < 1:
         raise UnsupportedError(f"batch_size is {batch_size!r}.", hint="Use 1 or more.")
@@ -115,7 +138,7 @@ def real(dataset: ImageDataset, rows: Sequence[int], batch_size: int) -> Iterato
 
 def generated(
     model: Model, samples: int, seed: int, labels: Tensor | None, batch_size: int
-) -> Iterator[Batch]:
+) -> Iterator[LabelledImages]:
     """Yield what a model draws, as uint8: what a file of it would hold."""
     done = 0
     for images in model.sample_batches(samples, seed, labels, batch_size):

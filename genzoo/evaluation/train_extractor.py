@@ -17,7 +17,9 @@ from torch.nn import functional
 
 from genzoo.data.fitting import TensorImages
 from genzoo.data.load import load_named
+from genzoo.errors import GenzooError
 from genzoo.evaluation.features import Classifier
+from genzoo.files import check_writable
 from genzoo.weights import format as weights_format
 
 
@@ -124,9 +126,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the folder of downloaded sets")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    name, recipe = arguments.dataset, RECIPES[arguments.dataset]
-    root = arguments.data
-    started = time.monotonic()
+    name = arguments.dataset
+    output = arguments.output or Path(__file__).parent / "weights" / f"{name}.safetensors"
+    try:
+        _train_and_write(name, arguments.data, output)
+    except GenzooError as error:
+        parser.exit(2, f"{error}\n")
+
+
+def _train_and_write(name: str, root: Path | None, output: Path) -> None:
+    check_writable(output)  # now, and not after the training
+    recipe, started = RECIPES[name], time.monotonic()
     training, test = load_named(name, "train", root), load_named(name, "test", root)
     assert isinstance(training, TensorImages)
     assert isinstance(test, TensorImages)
@@ -142,7 +152,6 @@ def main() -> None:
         "recipe": asdict(recipe),
         "accuracy": accuracy(network, test),
     }
-    output = arguments.output or Path(__file__).parent / "weights" / f"{name}.safetensors"
     weights_format.write(output, network.state_dict(), header)
     print(
         f"{output}: test accuracy {header['accuracy']:.4f}, "

@@ -16,6 +16,7 @@ __all__ = [
     "CanInterpolate",
     "CanReconstruct",
     "HasLogLikelihood",
+    "KnowsSupport",
     "Objective",
     "Phase",
 ]
@@ -104,6 +105,11 @@ class HasLogLikelihood(Protocol):
         samples: int,
     ) -> Tensor:
         """Return log p(image) or a lower bound on it, in nats per image (B,)."""
+
+
+@runtime_checkable
+class KnowsSupport(Protocol):
+    """An objective that says of what its likelihood is, so that it can be compared."""
 
     def is_probability(
         self, networks: nn.ModuleDict, images: Tensor, labels: Tensor | None

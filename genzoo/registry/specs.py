@@ -120,11 +120,7 @@ class Dataset(_Descriptor):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.image is not None and not isinstance(self.image, ImageSpec):
-            raise PluginError(
-                f"Dataset {self.name!r}: image is {self.image!r}.",
-                hint="Give an ImageSpec, or None where the set takes any shape.",
-            )
+        _check_image(self, self.image)
 
     def references(self) -> tuple[str, ...]:
         """Return the fields that hold a "module:attr" reference."""
@@ -163,9 +159,31 @@ class Extractor(_Descriptor):
     accuracy: float | None = None
     licence: str = ""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_image(self, self.image)
+        if not isinstance(self.datasets, tuple):
+            raise PluginError(
+                f"Extractor {self.name!r}: datasets is {self.datasets!r}.",
+                hint="Give a tuple of names, such as ('my-set',).",
+            )
+        if bool(self.weights) != bool(self.sha256):
+            raise PluginError(
+                f"Extractor {self.name!r} has weights {self.weights!r}, sha256 {self.sha256!r}.",
+                hint="Give both, or neither: weights are checked on every use.",
+            )
+
     def references(self) -> tuple[str, ...]:
         """Return the fields that hold a "module:attr" reference."""
         return ("factory",)
+
+
+def _check_image(descriptor: _Descriptor, image: object) -> None:
+    if image is not None and not isinstance(image, ImageSpec):
+        raise PluginError(
+            f"{type(descriptor).__name__} {descriptor.name!r}: image is {image!r}.",
+            hint="Give an ImageSpec, or None where any shape will do.",
+        )
 
 
 def resolve(reference: str) -> Any:

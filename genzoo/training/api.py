@@ -97,7 +97,11 @@ def train(
             MetricsFile(folder),
             Previews(),
             *([TensorBoard(folder)] if tensorboard else []),
-            *([Evaluations(folder, evaluate_every, root)] if evaluate_every is not None else []),
+            *(
+                []
+                if evaluate_every is None
+                else [Evaluations(folder, config, evaluate_every, root)]
+            ),
             *map(_build_callback, registry().callbacks.values()),
             *callbacks,
         ]

@@ -135,13 +135,13 @@ class Lines:
         lines = [line for line in text.splitlines() if _step_of(line) <= run.step]
         write_text(self.path, "".join(f"{line}\n" for line in lines))
 
-    def append(self, run: Run, figures: Mapping[str, float]) -> None:
+    def append(self, run: Run, figures: Mapping[str, float | None]) -> None:
         """Append a line; raises OutputError where it cannot be written."""
         row = {
             "step": run.step,
             "seconds": round(run.seconds, 3),
             # JSON has no NaN.
-            **{name: value if math.isfinite(value) else None for name, value in figures.items()},
+            **{name: _finite(value) for name, value in figures.items()},
         }
         try:
             with self.path.open("a", encoding="utf-8") as file:
@@ -242,3 +242,7 @@ def _step_of(line: str) -> int:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
         return 2**63  # a line cut short by a kill is dropped
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value

@@ -6,9 +6,11 @@ import contextlib
 import json
 from pathlib import Path
 
-from genzoo.errors import TrainingError
+from genzoo.errors import TrainingError, UnknownNameError
+from genzoo.evaluation.features import find_extractor
 from genzoo.evaluation.metrics import prdc
-from genzoo.evaluation.ruler import Ruler
+from genzoo.evaluation.ruler import Ruler, open_splits
+from genzoo.registry.config import ZooConfig
 from genzoo.training.callbacks import Callback, Lines, Run
 
 __all__ = ["SAMPLES", "Evaluations", "fid_ratio_by_step"]
@@ -21,12 +23,23 @@ class Evaluations(Callback):
     """`evaluations.jsonl`: FID, its ratio to the floor and coverage, every `every` steps.
 
     On 2,000 samples, so that the figures are those of no card: a floor falls as samples rise.
-    Raises TrainingError for an `every` under 1.
+    Raises TrainingError for an `every` under 1 or a dataset that no extractor is made for, and what
+    `open_splits` raises.
     """
 
-    def __init__(self, folder: Path, every: int, data: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, config: ZooConfig, every: int, data: Path | None = None
+    ) -> None:
         if every < 1:
             raise TrainingError(f"cannot evaluate every {every} steps.", hint="Use 1 or more.")
+        try:  # now, before a run begins that could not be evaluated
+            find_extractor(config.dataset.name)
+        except UnknownNameError as error:
+            raise TrainingError(
+                f"cannot evaluate while training: {error.message}",
+                hint="Leave --evaluate-every out, or install a plugin that brings one.",
+            ) from None
+        open_splits(config, None, "test", data)
         self._lines = Lines(folder / _FILE)
         self._every = every
         self._data = data
@@ -43,7 +56,7 @@ class Evaluations(Callback):
             sight = self._ruler.look_at(run.model)
             fid = self._ruler.fid(sight)
             coverage = prdc(self._ruler.reference.features, sight.features)["coverage"]
-            figures = {"fid": fid, "fid_ratio": fid / self._ruler.floor_fid, "coverage": coverage}
+            figures = {"fid": fid, "fid_ratio": self._ruler.ratio(fid), "coverage": coverage}
             self._lines.append(run, {"samples": self._ruler.samples, **figures})
 
 

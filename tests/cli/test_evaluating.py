@@ -118,7 +118,7 @@ def test_the_card_is_written_and_shown(cli, done, tmp_path: Path) -> None:
         (["mlp-gan-digts"], "Did you mean 'mlp-gan-digits'"),
         (["no/such/run"], "no/such/run"),
         ([NAME, "--dataset", "digit"], "Did you mean 'digits'"),
-        ([NAME, "--dataset", "folder", "--extractor", "digits"], "config.path: missing"),
+        ([NAME, "--dataset", "folder", "--extractor", "digits"], "cannot be compared with folder"),
         ([NAME, "--dataset", "cifar10"], "--extractor digits"),
         ([NAME, "--extractor", "digit"], "Did you mean 'digits'"),
         ([NAME, "--samples", 1501], "cannot evaluate 1501 samples: digits has 1500"),
@@ -168,6 +168,13 @@ def test_a_card_that_cannot_be_is_refused_before_anything_is_measured(
     for place in (runs / "tiny-gan", runs / "tiny-gan" / "weights.safetensors"):
         said = refused("evaluate", place, "--samples", 10**9, "--write-card")
         assert "has no card to write to" in said
+
+
+@pytest.mark.parametrize("option", ["--importance-samples", "--likelihood-images"])
+def test_a_card_s_likelihood_is_always_of_as_many(refused, option: str) -> None:
+    said = refused("evaluate", NAME, option, 7, "--write-card")
+    assert f"not measured with {option[2:].replace('-', ' ')} 7" in said
+    assert option in said
 
 
 def test_inception_without_network_or_weights(

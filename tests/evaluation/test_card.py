@@ -20,7 +20,7 @@ from genzoo.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from genzoo.evaluation.card import card_of, write_card
+from genzoo.evaluation.card import IMPORTANCE_SAMPLES, card_of, check_protocol, write_card
 from genzoo.evaluation.evaluate import Evaluation, evaluate
 from genzoo.files import check_writable
 from genzoo.registry.catalog import find
@@ -109,6 +109,8 @@ def test_no_figure_of_a_class_is_no_figure_on_the_card(card: Path, evaluation: E
         ("split", "train"),
         ("dataset", "mnist"),
         ("extractor", "mnist"),
+        ("importance_samples", 100),
+        ("likelihood_images", 5),
     ],
 )
 def test_another_protocol_is_refused(
@@ -116,10 +118,31 @@ def test_another_protocol_is_refused(
 ) -> None:
     before = card.read_bytes()
     other = dataclasses.replace(evaluation, protocol={**evaluation.protocol, key: value})
-    with pytest.raises(UnsupportedError, match=rf"not measured with {key} {value}\.") as raised:
+    with pytest.raises(UnsupportedError, match=f"with {key.replace('_', ' ')} {value}") as raised:
         write_card(other, card)
     assert raised.value.hint
     assert card.read_bytes() == before
+
+
+def test_where_no_extractor_is_made_for_the_set_any_will_do() -> None:
+    config = read_config(find("mlp-gan-mnist").path)
+    dataset = config.dataset.model_copy(update={"name": "cifar10"})
+    other = config.model_copy(update={"dataset": dataset})
+    check_protocol(other, {"extractor": "inception", "dataset": "cifar10"})
+    with pytest.raises(UnsupportedError, match="with extractor inception"):
+        check_protocol(config, {"extractor": "inception"})
+
+
+def test_a_card_s_likelihood_is_of_the_whole_split(card: Path, evaluation: Evaluation) -> None:
+    counts = {
+        "importance_samples": IMPORTANCE_SAMPLES,
+        "likelihood_images": evaluation.protocol["reference_images"],
+    }
+    protocol = {**evaluation.protocol, **counts}
+    write_card(dataclasses.replace(evaluation, protocol=protocol), card)
+    found = read_config(card).evaluated
+    assert found is not None
+    assert counts.items() <= found.protocol.items()
 
 
 @pytest.mark.parametrize("sha256", [OTHER, None])

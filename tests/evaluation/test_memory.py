@@ -106,7 +106,7 @@ MEASURE = """
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     before = peak()
-    worth = evaluate(model(), samples=COUNT, batch_size=8)
+    worth = evaluate(model(), samples=COUNT)
     shapes = {name: list(images.shape) for name, images in worth.pictures.items()}
     print(json.dumps({"grown": peak() - before, "shapes": shapes, "protocol": worth.protocol}))
 """

@@ -18,6 +18,7 @@ from genzoo.errors import OutputError
 from genzoo.evaluation.evaluate import Evaluation, evaluate
 from genzoo.evaluation.metrics import nearest
 from genzoo.evaluation.report import write_report
+from genzoo.evaluation.sources import shuffled
 from genzoo.model import Model
 
 
@@ -62,7 +63,9 @@ def test_real_and_generated_images_have_a_row_for_each_class(
     conditional: Evaluation, test_split: TensorImages
 ) -> None:
     assert test_split.labels is not None
-    rows = [test_split.images[test_split.labels == c][:10] for c in range(10)]
+    order = torch.tensor(shuffled(len(test_split), 0))
+    images, labels = test_split.images[order], test_split.labels[order]
+    rows = [images[labels == c][:10] for c in range(10)]
     assert torch.equal(conditional.pictures["real"], torch.cat(rows))
     drawn = genzoo.load("mlp-gan-digits", "cpu")
     generated = conditional.pictures["generated"]
@@ -77,7 +80,8 @@ def test_without_classes_the_first_images_are_shown(
     unconditional: Evaluation, training: TensorImages, test_split: TensorImages
 ) -> None:
     assert torch.equal(unconditional.pictures["generated"], training.images[:100])
-    assert torch.equal(unconditional.pictures["real"], test_split.images[:100])
+    real = test_split.images[shuffled(len(test_split), 0)[:100]]
+    assert torch.equal(unconditional.pictures["real"], real)
 
 
 def test_samples_stand_before_their_nearest_training_images(

@@ -84,6 +84,7 @@ def test_the_protocol_is_stated(usual: Evaluation) -> None:
         "kid_subset_size": 297,
         "memorization_images": 297,
         "weights_sha256": weights.sha256,
+        "device": "cpu",
         "genzoo": genzoo.__version__,
         "torch": torch.__version__,
     }

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genzoo.data.fitting import TensorImages
 from genzoo.data.folder import FolderImages
-from genzoo.evaluation.features import find_extractor, load_extractor
+from genzoo.evaluation.features import FeatureExtractor, find_extractor, load_extractor
 from genzoo.evaluation.sources import Sight, generated, real, shuffled, thumbnails
 from genzoo.images import save_image
 from genzoo.registry.specs import ImageSpec
@@ -44,6 +44,31 @@ def test_a_sight_is_of_all_images_and_keeps_the_first(labelled: bool) -> None:
     assert torch.equal(sight.thumbnails, images[:7])
     assert torch.equal(sight.images, images[:7])
     assert told == [(0, 11), (3, 11), (6, 11), (9, 11), (11, 11)]
+
+
+def test_images_are_made_and_seen_without_tf32() -> None:
+    backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [backend.allow_tf32 for backend in backends]
+    found: list[bool] = []
+
+    class Looks(FeatureExtractor):
+        def forward(self, images: Tensor) -> tuple[Tensor, None]:
+            found.extend(backend.allow_tf32 for backend in backends)
+            return images.flatten(1).float(), None
+
+    def batches() -> Iterator[tuple[Tensor, None]]:
+        found.extend(backend.allow_tf32 for backend in backends)
+        yield pixels(3, 1, 8, 8), None
+
+    try:
+        for backend in backends:
+            backend.allow_tf32 = True
+        Sight.of(batches(), Looks(), find_extractor("digits"), 3, 3, lambda *step: None)
+        assert found == [False] * 4
+        assert all(backend.allow_tf32 for backend in backends)
+    finally:
+        for backend, value in zip(backends, before, strict=True):
+            backend.allow_tf32 = value
 
 
 @pytest.mark.parametrize(

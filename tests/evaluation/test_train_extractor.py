@@ -103,3 +103,26 @@ def test_the_command_writes_what_a_descriptor_can_name(
     # The same seed gives the same file, so that anyone can check where a ruler comes from.
     run_command(tmp_path / "again.safetensors", monkeypatch)
     assert (tmp_path / "again.safetensors").read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["digits", "--output", "file/deeper"], "cannot write"),
+        (["mnist", "--data", "file"], "file"),
+    ],
+)
+def test_a_mistake_gets_a_message_before_the_training(
+    arguments: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(sys, "argv", ["train_extractor", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        train_extractor.main()
+    assert stopped.value.code == 2
+    assert says in capsys.readouterr().err

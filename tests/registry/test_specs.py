@@ -12,6 +12,7 @@ from genzoo.registry.specs import (
     Architecture,
     Callback,
     Dataset,
+    Extractor,
     ImageSpec,
     Objective,
     resolve,
@@ -115,3 +116,18 @@ def test_what_cannot_be_resolved_is_an_error_of_the_plugin(
 )
 def test_an_image_spec_prints_as_people_write_it(spec: ImageSpec, text: str) -> None:
     assert str(spec) == text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"image": (1, 28, 28)}, "image is"),
+        ({"datasets": "mnist"}, "datasets is 'mnist'"),
+        ({"weights": "pkg://a/b.safetensors"}, "has weights"),
+    ],
+)
+def test_an_extractor_s_fields_are_checked(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(PluginError, match=says) as raised:
+        Extractor(name="eyes", summary="eyes", factory="a:b", **wrong)
+    assert "eyes" in raised.value.message
+    assert raised.value.hint

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import genzoo
-from genzoo.errors import OutputError, TrainingError, UnknownNameError
+from genzoo.errors import OutputError, TrainingError
 from genzoo.evaluation.ruler import Ruler
 from genzoo.registry.config import ZooConfig, read_config
 from genzoo.training.callbacks import Callback, Run
@@ -167,10 +167,13 @@ def test_a_dataset_that_no_extractor_is_made_for_stops_it_before_the_first_step(
     config = recipe(
         classes=None, dataset__name="folder", dataset__config={"path": str(images)}, **SETTINGS
     )
-    with pytest.raises(UnknownNameError, match="no extractor is made for the dataset 'folder'"):
+    with pytest.raises(
+        TrainingError, match="no extractor is made for the dataset 'folder'"
+    ) as error:
         train(config, tmp_path / "run", evaluate_every=2)
-    assert not list((tmp_path / "run").glob("checkpoints/*"))
-    train(config, tmp_path / "run", resume=True)
+    assert "--evaluate-every" in error.value.hint
+    assert not (tmp_path / "run").exists()
+    train(config, tmp_path / "run")
 
 
 def test_a_file_that_cannot_be_written_stops_it_before_the_first_step(
