@@ -53,11 +53,11 @@ def half(images: Tensor, _: Tensor) -> Tensor:
 ROWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "as they are": lambda images, _: images,
     "half of them, twice": half,
-    "noise of 1 grey level": noise(1),
-    "noise of 4 grey levels": noise(4),
-    "noise of 10 grey levels": noise(10),
-    "noise of 30 grey levels": noise(30),
-    "blurred": blur,
+    "under noise of 1 grey level": noise(1),
+    "under noise of 4 grey levels": noise(4),
+    "under noise of 10 grey levels": noise(10),
+    "under noise of 30 grey levels": noise(30),
+    "blurred a little": blur,
     "moved by one pixel": shift,
     "without class 0": without_a_class,
 }
@@ -92,7 +92,7 @@ def main() -> None:
     images, labels = training.images[rows].float(), training.labels[rows]
     print(f"{arguments.dataset}: {count:,} training images against the test split; the floor is")
     print(f"{floor:.4g}, its {len(floors)} draws are {min(floors):.4g} to {max(floors):.4g}\n")
-    print("| images | FID / floor |\n|---|---|")
+    print(f"| {count:,} real images | FID / floor |\n|---|---|")
     for name, distort in ROWS.items():
         ratio = metrics.fid(reference, look(distort(images, labels))) / floor
         print(f"| {name} | {ratio:.2f} |")

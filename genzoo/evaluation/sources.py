@@ -32,15 +32,13 @@ LabelledImages = tuple[Tensor, Tensor | None]
 @contextlib.contextmanager
 def _exact() -> Iterator[None]:
     """Do without TF32: its three digits hang on the batch size, and turn a grey level at times."""
-    backends = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = [backend.allow_tf32 for backend in backends]
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
     try:
-        for backend in backends:
-            backend.allow_tf32 = False
+        convolutions.allow_tf32 = products.allow_tf32 = False
         yield
     finally:
-        for backend, value in zip(backends, before, strict=True):
-            backend.allow_tf32 = value
+        convolutions.allow_tf32, products.allow_tf32 = before
 
 
 @dataclass(frozen=True)
