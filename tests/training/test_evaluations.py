@@ -111,7 +111,8 @@ def test_a_resumed_run_writes_again_what_it_does_again(
     train(recipe(**SETTINGS), tmp_path, resume=True, evaluate_every=2)
     assert without_time(tmp_path) == without_time(evaluated)
     one, other = state(tmp_path), state(evaluated)
-    assert all(torch.equal(one[name], other[name]) for name in other)
+    # To the bit in test_resume: within one process, threads may round a sum in another way.
+    torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
     assert fid_ratio_by_step(tmp_path) == fid_ratio_by_step(evaluated)
 
 
