@@ -55,9 +55,12 @@ State = Callable[[Path], dict[str, Tensor]]
 Launch = Callable[..., str]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """As in the processes that tests start: another number may add up in another order."""
+    """As in the processes that tests start: another number may add up in another order.
+
+    Of module scope, so that fixtures that train once for a module have one thread too.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
