@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 
 import genzoo
-from genzoo.evaluation.ruler import FLOOR_DRAWS, Ruler
+from genzoo.evaluation.protocol import FLOOR_DRAWS
+from genzoo.evaluation.ruler import Ruler
 from genzoo.evaluation.sources import Sight, real
 from genzoo.training.evaluations import SAMPLES
 

@@ -19,7 +19,7 @@ from genzoo.data.fitting import TensorImages
 from genzoo.data.load import load_named
 from genzoo.evaluation import metrics
 from genzoo.evaluation.features import find_extractor, load_extractor
-from genzoo.evaluation.ruler import FLOOR_DRAWS, SAMPLES
+from genzoo.evaluation.protocol import FLOOR_DRAWS, SAMPLES
 from genzoo.evaluation.sources import shuffled
 
 

@@ -19,8 +19,8 @@ from models import models_page
 from safetensors import safe_open
 from wording import duration, figure, models, row, short, table
 
-from genzoo.evaluation import card, metrics, ruler
 from genzoo.evaluation import evaluate as evaluation
+from genzoo.evaluation import protocol
 from genzoo.registry.catalog import package_file
 from genzoo.registry.config import ZooConfig
 from genzoo.registry.discovery import registry
@@ -96,20 +96,20 @@ def protocol_table() -> str:
     options = inspect.signature(evaluation.evaluate).parameters
     facts = {
         "samples of the model, and real training images for the floor": (
-            f"{ruler.SAMPLES:,}, or all training images of a set with fewer"
+            f"{protocol.SAMPLES:,}, or all training images of a set with fewer"
         ),
         "draws of training images whose mean FID is the floor": (
-            f"{ruler.FLOOR_DRAWS}, or as many as the set has"
+            f"{protocol.FLOOR_DRAWS}, or as many as the set has"
         ),
-        "neighbours k of precision, recall, density and coverage": ruler.NEIGHBOURS,
-        "subsets of KID": metrics.KID_SUBSETS,
-        "images in each, of either kind": f"{metrics.KID_SUBSET_SIZE:,}, or all where fewer",
-        "images whose nearest training images are looked up": f"{ruler.MEMORIZATION:,}",
+        "neighbours k of precision, recall, density and coverage": protocol.NEIGHBOURS,
+        "subsets of KID": protocol.KID_SUBSETS,
+        "images in each, of either kind": f"{protocol.KID_SUBSET_SIZE:,}, or all where fewer",
+        "images whose nearest training images are looked up": f"{protocol.MEMORIZATION:,}",
         "importance samples of a likelihood": (
-            f"{options['importance_samples'].default}; {card.IMPORTANCE_SAMPLES:,} for a card"
+            f"{protocol.IMPORTANCE_SAMPLES}; {protocol.CARD_IMPORTANCE_SAMPLES:,} for a card"
         ),
         "test images of a likelihood": (
-            f"{options['likelihood_images'].default:,}; all of the split for a card"
+            f"{protocol.LIKELIHOOD_IMAGES:,}; all of the split for a card"
         ),
         "seed": options["seed"].default,
         "samples of `--evaluate-every`": f"{CURVE_SAMPLES:,}",

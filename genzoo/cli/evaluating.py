@@ -11,21 +11,29 @@ import typer
 
 from genzoo.cli.arguments import DataFolder, Device, ModelName, OwnBatchSize
 from genzoo.cli.output import console, figures_table, print_json
+from genzoo.evaluation.protocol import (
+    CARD_IMPORTANCE_SAMPLES,
+    IMPORTANCE_SAMPLES,
+    LIKELIHOOD_IMAGES,
+    SAMPLES,
+)
 from genzoo.files import check_writable
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from genzoo.evaluation.evaluate import Evaluation
 
 __all__ = ["evaluate"]
-
-_DRAWS, _IMAGES = 100, 1_000  # for a likelihood, unless a card or somebody asks for more
 
 
 def evaluate(
     name: ModelName,
     samples: Annotated[
         int | None,
-        typer.Option(min=2, help="How many samples.", show_default="10,000, or a small set's size"),
+        typer.Option(
+            min=2, help="How many samples.", show_default=f"{SAMPLES:,}, or a small set's size"
+        ),
     ] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Of the samples, and of the floor's images.")
@@ -47,7 +55,7 @@ def evaluate(
         typer.Option(
             min=1,
             help="Draws per test image for the likelihood.",
-            show_default=f"{_DRAWS}; 1,000 for a card",
+            show_default=f"{IMPORTANCE_SAMPLES}; {CARD_IMPORTANCE_SAMPLES:,} for a card",
         ),
     ] = None,
     likelihood_images: Annotated[
@@ -55,7 +63,7 @@ def evaluate(
         typer.Option(
             min=1,
             help="Test images for the likelihood.",
-            show_default=f"{_IMAGES:,}; all for a card",
+            show_default=f"{LIKELIHOOD_IMAGES:,}; all for a card",
         ),
     ] = None,
     output: Annotated[
@@ -76,7 +84,7 @@ def evaluate(
         raise typer.BadParameter(f"--split is {split!r}, not test or train.")
     if output is not None:
         check_writable(output / "figures.json")
-    from genzoo.evaluation.card import IMPORTANCE_SAMPLES, card_of, check_protocol
+    from genzoo.evaluation.card import card_of, check_protocol
     from genzoo.evaluation.card import write_card as put
     from genzoo.evaluation.evaluate import evaluate as measure
     from genzoo.evaluation.report import write_report
@@ -94,10 +102,10 @@ def evaluate(
             "likelihood_images": likelihood_images,
         }
         check_protocol(read_config(card), chosen)
-        importance_samples, images = IMPORTANCE_SAMPLES, None
+        importance_samples, images = CARD_IMPORTANCE_SAMPLES, None
     else:
-        importance_samples = importance_samples or _DRAWS
-        images = likelihood_images or _IMAGES
+        importance_samples = importance_samples or IMPORTANCE_SAMPLES
+        images = likelihood_images or LIKELIHOOD_IMAGES
     with _bar(quiet) as progress:
         evaluation = measure(
             name,
@@ -158,11 +166,11 @@ def _bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         console=out,
         disable=quiet or not out.is_terminal,
     ) as bar:
-        tasks: dict[str, object] = {}
+        tasks: dict[str, TaskID] = {}
 
         def show(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
                 tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done)  # type: ignore[arg-type]
+            bar.update(tasks[stage], completed=done)
 
         yield show

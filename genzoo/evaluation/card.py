@@ -10,16 +10,14 @@ from pathlib import Path
 from genzoo.errors import ConfigError, UnknownNameError, UnsupportedError
 from genzoo.evaluation.evaluate import Evaluation
 from genzoo.evaluation.features import find_extractor
-from genzoo.evaluation.ruler import SAMPLES
+from genzoo.evaluation.protocol import CARD_IMPORTANCE_SAMPLES, SAMPLES
 from genzoo.files import check_writable, write_text
 from genzoo.registry import yamlfile
 from genzoo.registry.catalog import find, lookup
 from genzoo.registry.config import EvaluatedConfig, ZooConfig, read_config
 
-__all__ = ["IMPORTANCE_SAMPLES", "card_of", "check_protocol", "write_card"]
+__all__ = ["card_of", "check_protocol", "write_card"]
 
-IMPORTANCE_SAMPLES = 1_000
-"""Draws per image for a card's likelihood, which is of all images of the test split."""
 _DIGITS = 6  # significant ones: more would only show which machine it was
 
 
@@ -54,7 +52,7 @@ def check_protocol(config: ZooConfig, chosen: Mapping[str, object], samples: int
         "split": "test",
         "dataset": own,
         "extractor": _made_for(own),
-        "importance_samples": IMPORTANCE_SAMPLES,
+        "importance_samples": CARD_IMPORTANCE_SAMPLES,
         "likelihood_images": chosen.get("reference_images"),
     }
     for key, expected in usual.items():

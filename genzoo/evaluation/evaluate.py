@@ -15,6 +15,7 @@ from torch import Tensor
 from genzoo.data.fitting import Split
 from genzoo.errors import UnsupportedError
 from genzoo.evaluation import metrics
+from genzoo.evaluation.protocol import IMPORTANCE_SAMPLES, LIKELIHOOD_IMAGES
 from genzoo.evaluation.ruler import Progress, Ruler, silent
 from genzoo.evaluation.sources import Sight, real, thumbnails
 from genzoo.loading import load
@@ -58,8 +59,8 @@ def evaluate(
     dataset: str | None = None,
     split: Split = "test",
     extractor: str | None = None,
-    importance_samples: int = 100,
-    likelihood_images: int | None = 1000,
+    importance_samples: int = IMPORTANCE_SAMPLES,
+    likelihood_images: int | None = LIKELIHOOD_IMAGES,
     data: str | os.PathLike[str] | None = None,
     device: str | torch.device | None = None,
     batch_size: int | None = None,

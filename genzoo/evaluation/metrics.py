@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genzoo.errors import UnsupportedError
+from genzoo.evaluation.protocol import KID_SUBSET_SIZE, KID_SUBSETS
 
 __all__ = [
     "class_balance",
@@ -23,8 +24,6 @@ __all__ = [
     "prdc",
 ]
 
-KID_SUBSETS = 100
-KID_SUBSET_SIZE = 1000
 _CHUNK = 1000  # rows of a distance matrix at a time
 _PART = 8192  # training images at a time
 _COPY = 1 / 3

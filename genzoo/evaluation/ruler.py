@@ -13,27 +13,19 @@ from genzoo.data.fitting import ImageDataset, Split
 from genzoo.errors import UnsupportedError
 from genzoo.evaluation import metrics
 from genzoo.evaluation.features import find_extractor, load_extractor
+from genzoo.evaluation.protocol import (
+    FLOOR_DRAWS,
+    KID_SUBSET_SIZE,
+    KID_SUBSETS,
+    MEMORIZATION,
+    NEIGHBOURS,
+    SAMPLES,
+)
 from genzoo.evaluation.sources import Sight, generated, open_split, real, shuffled
 from genzoo.model import Model
 from genzoo.registry.config import ZooConfig
 
-__all__ = [
-    "FLOOR_DRAWS",
-    "MEMORIZATION",
-    "NEIGHBOURS",
-    "SAMPLES",
-    "Progress",
-    "Ruler",
-    "open_splits",
-    "silent",
-]
-
-SAMPLES = 10_000
-FLOOR_DRAWS = 5
-"""Draws of training images that the floor of FID is the mean of, where the set has as many."""
-NEIGHBOURS = 5
-MEMORIZATION = 2_000
-"""Images whose nearest training images are looked up."""
+__all__ = ["Progress", "Ruler", "open_splits", "silent"]
 
 _VALUES = 2**17  # pixels times channels at a time, which a network's layers multiply by hundreds
 
@@ -212,10 +204,8 @@ class Ruler:
             "floor_draws": len(self.floor_fids),
             "floor_spread": float(torch.tensor(self.floor_fids).std(correction=0)),
             "neighbours": NEIGHBOURS,
-            "kid_subsets": metrics.KID_SUBSETS,
-            "kid_subset_size": min(
-                metrics.KID_SUBSET_SIZE, self.samples, len(self.reference.features)
-            ),
+            "kid_subsets": KID_SUBSETS,
+            "kid_subset_size": min(KID_SUBSET_SIZE, self.samples, len(self.reference.features)),
             "memorization_images": min(MEMORIZATION, self.samples, len(self.reference.thumbnails)),
             "weights_sha256": model.sha256,
             "device": model.device.type,

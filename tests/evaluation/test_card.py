@@ -20,8 +20,9 @@ from genzoo.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from genzoo.evaluation.card import IMPORTANCE_SAMPLES, card_of, check_protocol, write_card
+from genzoo.evaluation.card import card_of, check_protocol, write_card
 from genzoo.evaluation.evaluate import Evaluation, evaluate
+from genzoo.evaluation.protocol import CARD_IMPORTANCE_SAMPLES
 from genzoo.files import check_writable
 from genzoo.registry.catalog import find
 from genzoo.registry.config import read_config
@@ -135,7 +136,7 @@ def test_where_no_extractor_is_made_for_the_set_any_will_do() -> None:
 
 def test_a_card_s_likelihood_is_of_the_whole_split(card: Path, evaluation: Evaluation) -> None:
     counts = {
-        "importance_samples": IMPORTANCE_SAMPLES,
+        "importance_samples": CARD_IMPORTANCE_SAMPLES,
         "likelihood_images": evaluation.protocol["reference_images"],
     }
     protocol = {**evaluation.protocol, **counts}

@@ -16,7 +16,8 @@ from genzoo.data.fitting import TensorImages
 from genzoo.data.load import load_named
 from genzoo.errors import UnsupportedError
 from genzoo.evaluation.evaluate import Evaluation, evaluate
-from genzoo.evaluation.ruler import FLOOR_DRAWS, Ruler
+from genzoo.evaluation.protocol import FLOOR_DRAWS
+from genzoo.evaluation.ruler import Ruler
 from genzoo.evaluation.sources import shuffled
 from genzoo.model import Model
 from genzoo.registry.config import zoo_config
