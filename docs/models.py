@@ -8,6 +8,7 @@ from typing import Any
 import charts
 from wording import compact, duration, figure, short, table
 
+from genzoo.evaluation.features import made_for
 from genzoo.registry.config import EvaluatedConfig, TrainedConfig, ZooConfig
 
 __all__ = ["models_page"]
@@ -105,14 +106,21 @@ def _worth(config: ZooConfig, measured: EvaluatedConfig) -> Iterator[str]:
     yield _protocol(config.name, measured)
     for name, values in measured.by_class.items():
         title = f"{name.replace('_', ' ')} by class"
-        shares = ("-" if value is None else f"{100 * value:.1f}%" for value in values)
-        yield table([title, *map(str, range(len(values)))], [["", *shares]])
+        rows = {"model": values, "floor": measured.floor_by_class.get(name, [])}
+        shares = [
+            [row, *("-" if value is None else f"{100 * value:.1f}%" for value in each)]
+            for row, each in rows.items()
+            if each
+        ]
+        yield table([title, *map(str, range(len(values)))], shares)
 
 
 def _protocol(name: str, measured: EvaluatedConfig) -> str:
     """Return how it was measured, in one line, beginning with the command that does it again."""
     facts = measured.protocol
     command, parts = f"genzoo evaluate {name}", []
+    if facts["extractor"] != made_for(str(facts["dataset"])):
+        command += f" --extractor {facts['extractor']}"
     if "importance_samples" in facts:
         k, images = facts["importance_samples"], facts["likelihood_images"]
         command += f" --importance-samples {k} --likelihood-images {images}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -84,7 +84,7 @@ def evaluate(
         raise typer.BadParameter(f"--split is {split!r}, not test or train.")
     if output is not None:
         check_writable(output / "figures.json")
-    from genzoo.evaluation.card import card_of, check_protocol
+    from genzoo.evaluation.card import CARD_OPTIONS, card_of, check_protocol
     from genzoo.evaluation.card import write_card as put
     from genzoo.evaluation.evaluate import evaluate as measure
     from genzoo.evaluation.report import write_report
@@ -102,10 +102,10 @@ def evaluate(
             "likelihood_images": likelihood_images,
         }
         check_protocol(read_config(card), chosen)
-        importance_samples, images = CARD_IMPORTANCE_SAMPLES, None
-    else:
-        importance_samples = importance_samples or IMPORTANCE_SAMPLES
-        images = likelihood_images or LIKELIHOOD_IMAGES
+    options: Mapping[str, Any] = {
+        "importance_samples": importance_samples or IMPORTANCE_SAMPLES,
+        "likelihood_images": likelihood_images or LIKELIHOOD_IMAGES,
+    }
     with _bar(quiet) as progress:
         evaluation = measure(
             name,
@@ -114,8 +114,7 @@ def evaluate(
             dataset=dataset,
             split="train" if split == "train" else "test",
             extractor=extractor,
-            importance_samples=importance_samples,
-            likelihood_images=images,
+            **(CARD_OPTIONS if card else options),
             data=data,
             device=device,
             batch_size=batch_size,
@@ -138,12 +137,16 @@ def _print(evaluation: Evaluation) -> None:
     out = console()
     out.print(figures_table(evaluation.figures, evaluation.floor))
     for name, values in evaluation.by_class.items():
-        shares = " ".join("-" if value is None else f"{100 * value:.1f}" for value in values)
-        out.print(f"\n{name.replace('_', ' ')} by class, %: {shares}", soft_wrap=True)
+        out.print(f"\n{name.replace('_', ' ')} by class, %: {_shares(values)}", soft_wrap=True)
+        out.print(f"of the floor: {_shares(evaluation.floor_by_class[name])}", soft_wrap=True)
     facts = (f"{key.replace('_', ' ')} {value}" for key, value in evaluation.protocol.items())
     out.print(f"\nProtocol: {'; '.join(facts)}.", soft_wrap=True)
     for note in evaluation.notes:
         out.print(f"Note: {note}.", soft_wrap=True)
+
+
+def _shares(values: Sequence[float | None]) -> str:
+    return " ".join("-" if value is None else f"{100 * value:.1f}" for value in values)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ anew at each reading in training, as by Burda et al. (2016, arXiv:1509.00519).
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor
 
 __all__ = ["binarize", "grey_levels"]
+
+_AT_ONCE = 2**20  # levels: each takes 16 bytes while it is drawn, and one when it is kept
 
 
 def binarize(images: Tensor, levels: Tensor) -> Tensor:
@@ -31,8 +34,11 @@ def grey_levels(seed: int, stream: str, counter: int, count: int, size: Sequence
     key = np.array([seed, zlib.crc32(stream.encode())], dtype=np.uint64)
     philox = np.random.Philox(key=key, counter=np.array([0, 0, counter, 0], dtype=np.uint64))
     shape = (count, 1, *size)
-    # The upper half of each word as a fraction of 2^32, times 255, rounded down: no level is more
-    # likely than another by over 2^-24 of its share.
-    words = philox.random_raw(int(np.prod(shape))) >> np.uint64(32)
-    levels = (words * np.uint64(255)) >> np.uint64(32)
-    return torch.from_numpy(levels.astype(np.uint8).reshape(shape))
+    levels = np.empty(math.prod(shape), dtype=np.uint8)
+    for start in range(0, len(levels), _AT_ONCE):
+        part = levels[start : start + _AT_ONCE]
+        # The upper half of each word as a fraction of 2^32, times 255, rounded down: no level is
+        # more likely than another by over 2^-24 of its share.
+        words = philox.random_raw(len(part)) >> np.uint64(32)
+        part[:] = (words * np.uint64(255)) >> np.uint64(32)
+    return torch.from_numpy(levels.reshape(shape))

@@ -192,7 +192,7 @@ def _download(kind: Any, folder: Path) -> None:
     """Download beside and move each file in place, so that a file there is a whole one."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
-        with _patience(), contextlib.redirect_stderr(io.StringIO()):  # a progress bar for each file
+        with patience(), contextlib.redirect_stderr(io.StringIO()):  # a progress bar for each file
             kind(temporary, download=True)
         for file in sorted(Path(temporary).rglob("*")):
             if file.is_file():
@@ -202,7 +202,7 @@ def _download(kind: Any, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _patience() -> Iterator[None]:
+def patience() -> Iterator[None]:
     """Give up on a silent server, which torchvision would wait for without end."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_STALLED)

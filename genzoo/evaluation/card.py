@@ -6,17 +6,24 @@ import datetime
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-from genzoo.errors import ConfigError, UnknownNameError, UnsupportedError
+from genzoo.errors import ConfigError, UnsupportedError
 from genzoo.evaluation.evaluate import Evaluation
-from genzoo.evaluation.features import find_extractor
+from genzoo.evaluation.features import made_for
 from genzoo.evaluation.protocol import CARD_IMPORTANCE_SAMPLES, SAMPLES
 from genzoo.files import check_writable, write_text
 from genzoo.registry import yamlfile
 from genzoo.registry.catalog import find, lookup
 from genzoo.registry.config import EvaluatedConfig, ZooConfig, read_config
 
-__all__ = ["card_of", "check_protocol", "write_card"]
+__all__ = ["CARD_OPTIONS", "card_of", "check_protocol", "write_card"]
+
+CARD_OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {"importance_samples": CARD_IMPORTANCE_SAMPLES, "likelihood_images": None}
+)
+"""What `evaluate` is told for a card, whose likelihood is of all images of the test split."""
 
 _DIGITS = 6  # significant ones: more would only show which machine it was
 
@@ -51,9 +58,10 @@ def check_protocol(config: ZooConfig, chosen: Mapping[str, object], samples: int
         "seed": 0,
         "split": "test",
         "dataset": own,
-        "extractor": _made_for(own),
+        "extractor": made_for(own),
         "importance_samples": CARD_IMPORTANCE_SAMPLES,
         "likelihood_images": chosen.get("reference_images"),
+        "dtype": "float32",
     }
     for key, expected in usual.items():
         value = chosen.get(key)
@@ -63,13 +71,6 @@ def check_protocol(config: ZooConfig, chosen: Mapping[str, object], samples: int
                 f"a card's figures are not measured with {key.replace('_', ' ')} {value}.",
                 hint=f"Leave --{key.replace('_', '-')} out, so that all cards can be compared.",
             )
-
-
-def _made_for(dataset: str) -> str | None:
-    try:
-        return find_extractor(dataset).name
-    except UnknownNameError:
-        return None
 
 
 def write_card(evaluation: Evaluation, path: Path) -> None:
@@ -90,16 +91,24 @@ def write_card(evaluation: Evaluation, path: Path) -> None:
     block = EvaluatedConfig(
         figures={name: _round(value) for name, value in evaluation.figures.items()},
         floor={name: _round(value) for name, value in evaluation.floor.items()},
-        by_class={
-            name: [None if value is None else _round(value) for value in values]
-            for name, values in evaluation.by_class.items()
+        by_class=_rounded(evaluation.by_class),
+        floor_by_class=_rounded(evaluation.floor_by_class),
+        protocol={
+            name: _round(value) if isinstance(value, float) else value
+            for name, value in protocol.items()
         },
-        protocol=protocol,
         weights_sha256=weights_sha256,
         date=datetime.date.today().isoformat(),
     )
     text = path.read_text(encoding="utf-8")
     write_text(path, yamlfile.replace_keys(text, {"evaluated": block.model_dump()}))
+
+
+def _rounded(by_class: Mapping[str, list[float | None]]) -> dict[str, list[float | None]]:
+    return {
+        name: [None if value is None else _round(value) for value in values]
+        for name, values in by_class.items()
+    }
 
 
 def _round(value: float) -> float:

@@ -17,7 +17,7 @@ from genzoo.errors import UnsupportedError
 from genzoo.evaluation import metrics
 from genzoo.evaluation.protocol import IMPORTANCE_SAMPLES, LIKELIHOOD_IMAGES
 from genzoo.evaluation.ruler import Progress, Ruler, silent
-from genzoo.evaluation.sources import Sight, real, thumbnails
+from genzoo.evaluation.sources import Sight, exact, real, thumbnails
 from genzoo.loading import load
 from genzoo.model import Model
 from genzoo.objectives.base import HasLogLikelihood, KnowsSupport
@@ -34,6 +34,9 @@ class Evaluation:
     floor: Mapping[str, float]
     """The same figures for as many real training images; only those that they have."""
     by_class: Mapping[str, list[float | None]]
+    """Figures of each class, in label order."""
+    floor_by_class: Mapping[str, list[float | None]]
+    """The same for the real training images."""
     protocol: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     pictures: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
@@ -46,6 +49,7 @@ class Evaluation:
             "figures": dict(self.figures),
             "floor": dict(self.floor),
             "by_class": dict(self.by_class),
+            "floor_by_class": dict(self.floor_by_class),
             "protocol": dict(self.protocol),
             "notes": list(self.notes),
         }
@@ -115,7 +119,7 @@ def _measure(
     ruler.progress("metrics", 0, 3)
     figures, by_class = ruler.figures(sight, model.classes)
     ruler.progress("metrics", 1, 3)
-    floor = ruler.floor_figures(model.classes)
+    floor, floor_by_class = ruler.floor_figures(model.classes)
     ruler.progress("metrics", 2, 3)
     memorized, real_memorized, neighbours = _memorization(ruler, sight)
     ruler.progress("metrics", 3, 3)
@@ -125,6 +129,7 @@ def _measure(
         figures=figures | memorized | likelihood,
         floor=floor | real_memorized,
         by_class=by_class,
+        floor_by_class=floor_by_class,
         protocol=ruler.protocol(model) | counts,
         notes=notes,
         pictures={
@@ -155,6 +160,7 @@ def _memorization(ruler: Ruler, sight: Sight) -> tuple[dict[str, float], dict[st
     return mine, others, torch.cat(rows)
 
 
+@exact()
 def _likelihood(
     model: Model, ruler: Ruler, importance_samples: int, most: int | None
 ) -> tuple[dict[str, float], dict[str, int], tuple[str, ...]]:

@@ -13,7 +13,14 @@ from genzoo.registry.discovery import registry
 from genzoo.registry.specs import Extractor, resolve
 from genzoo.weights import format as weights_format
 
-__all__ = ["Classifier", "FeatureExtractor", "classifier", "find_extractor", "load_extractor"]
+__all__ = [
+    "Classifier",
+    "FeatureExtractor",
+    "classifier",
+    "find_extractor",
+    "load_extractor",
+    "made_for",
+]
 
 
 class FeatureExtractor(nn.Module):
@@ -84,6 +91,14 @@ def find_extractor(dataset: str, name: str | None = None) -> Extractor:
         f"no extractor is made for the dataset {dataset!r}.",
         hint=f"Choose one: {names}; or install a plugin that brings one.",
     )
+
+
+def made_for(dataset: str) -> str | None:
+    """Return the name of the extractor that is made for a dataset; None where none is."""
+    try:
+        return find_extractor(dataset).name
+    except UnknownNameError:
+        return None
 
 
 def load_extractor(spec: Extractor, device: torch.device) -> FeatureExtractor:

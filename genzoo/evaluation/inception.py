@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from genzoo.data.datasets import patience
 from genzoo.errors import UnsupportedError, WeightsError
 from genzoo.evaluation.features import FeatureExtractor
 from genzoo.registry.specs import Extractor
@@ -62,21 +63,25 @@ def inception(spec: Extractor) -> Inception:
     target = Path(torch.hub.get_dir()) / "checkpoints" / URL_INCEPTION_V3.rpartition("/")[2]
     if not target.is_file():
         _download(URL_INCEPTION_V3, target)
-    try:
-        return Inception(target)
-    except Exception as error:  # a file of something else fails in any way
+    elif not file_sha256(target).startswith(_hash_prefix(target)):
         raise WeightsError(
             f"{target} does not hold the weights of the extractor 'inception'.",
             hint="Delete it, and it is downloaded anew where there is a network.",
-        ) from error
+        )
+    return Inception(target)
+
+
+def _hash_prefix(target: Path) -> str:
+    """Return the first digits of the file's sha256, which its name ends in."""
+    return target.stem.rpartition("-")[2]
 
 
 def _download(url: str, target: Path) -> None:
+    prefix = _hash_prefix(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # The file's name ends in the first digits of its sha256.
-        prefix = target.stem.rpartition("-")[2]
-        torch.hub.download_url_to_file(url, str(target), hash_prefix=prefix, progress=False)
+        with patience():
+            torch.hub.download_url_to_file(url, str(target), hash_prefix=prefix, progress=False)
     except (OSError, RuntimeError, ValueError, urllib.error.URLError) as error:
         raise WeightsError(
             f"cannot get the weights of the extractor 'inception' from {url}: {error}.",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genzoo.errors import UnsupportedError
-from genzoo.evaluation.protocol import KID_SUBSET_SIZE, KID_SUBSETS
+from genzoo.evaluation.protocol import KID_SUBSET_SIZE, KID_SUBSETS, NEIGHBOURS
 
 __all__ = [
     "class_balance",
@@ -78,7 +78,7 @@ def kid(real: Tensor, generated: Tensor, seed: int = 0) -> float:
     return float(mean)
 
 
-def prdc(real: Tensor, generated: Tensor, k: int = 5) -> dict[str, float]:
+def prdc(real: Tensor, generated: Tensor, k: int = NEIGHBOURS) -> dict[str, float]:
     """Return precision, recall, density and coverage (Naeem et al. 2020, eq. 1-6).
 
     An image's ball reaches to its k-th nearest neighbour within its own set. Precision: the share

@@ -25,10 +25,12 @@ from genzoo.evaluation.sources import Sight, generated, open_split, real, shuffl
 from genzoo.model import Model
 from genzoo.registry.config import ZooConfig
 
-__all__ = ["Progress", "Ruler", "open_splits", "silent"]
+__all__ = ["Progress", "Ruler", "Splits", "open_splits", "silent"]
 
 _VALUES = 2**17  # pixels times channels at a time, which a network's layers multiply by hundreds
 
+Splits = tuple[ImageDataset, ImageDataset]
+"""The training split, and the split that models are compared with."""
 Progress = Callable[[str, int, int], None]
 """Told (what is done, how many are done, of how many)."""
 
@@ -37,9 +39,7 @@ def silent(stage: str, done: int, total: int) -> None:
     """Tell nobody."""
 
 
-def open_splits(
-    config: ZooConfig, dataset: str | None, split: Split, data: Path | None
-) -> tuple[ImageDataset, ImageDataset]:
+def open_splits(config: ZooConfig, dataset: str | None, split: Split, data: Path | None) -> Splits:
     """Return the training split, and the split that models are compared with.
 
     Raises DataError, or UnsupportedError where one has too few images to measure anything.
@@ -60,7 +60,8 @@ class Ruler:
 
     It is read once and can measure any number of models that draw such images. `samples` None is
     10,000; where the set has fewer training images, that or `at_most` takes all of them, and any
-    other number raises UnsupportedError.
+    other number raises UnsupportedError. `splits` are what `open_splits` returned, where they are
+    open already.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Ruler:
         data: Path | None = None,
         batch_size: int | None = None,
         progress: Progress = silent,
+        splits: Splits | None = None,
     ) -> None:
         self.dataset = dataset or model.config.dataset.name
         self.split, self.seed, self.progress = split, seed, progress
@@ -83,7 +85,8 @@ class Ruler:
         self.batch_size = max(1, _VALUES // values) if batch_size is None else batch_size
         spec = find_extractor(self.dataset, extractor)
         self.spec, self.extractor = spec, load_extractor(spec, model.device)
-        self.training, self.reference_set = open_splits(model.config, dataset, split, data)
+        splits = splits or open_splits(model.config, dataset, split, data)
+        self.training, self.reference_set = splits
         self.samples = self._count(samples, at_most)
         # Real images in the order of one shuffle: any number of them is a fair draw of the set,
         # which itself may be sorted by class.
@@ -149,9 +152,9 @@ class Ruler:
             batches, self.extractor, self.spec, self.samples, MEMORIZATION, self._stage("samples")
         )
 
-    def floor_figures(self, classes: int | None) -> dict[str, float]:
-        """Return the figures of as many real training images as samples."""
-        return self._compare(self.floor, self.floor_fid, classes)[0]
+    def floor_figures(self, classes: int | None) -> tuple[dict[str, float], dict[str, Any]]:
+        """Return the figures of as many real training images as samples, and of each class."""
+        return self._compare(self.floor, self.floor_fid, classes)
 
     def figures(self, sight: Sight, classes: int | None) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the figures of what was seen, and those of each class."""
@@ -169,7 +172,7 @@ class Ruler:
         figures = {
             "fid": fid,
             "kid": metrics.kid(real_features, sight.features, self.seed),
-            **metrics.prdc(real_features, sight.features, NEIGHBOURS),
+            **metrics.prdc(real_features, sight.features),
         }
         by_class: dict[str, Any] = {}
         count = self.spec.image.classes if self.spec.image else None
@@ -192,7 +195,7 @@ class Ruler:
         return {
             "samples": self.samples,
             "seed": self.seed,
-            "labels": "as frequent as in the training split" if model.classes else "none",
+            "labels": "as frequent as among the floor's images" if model.classes else "none",
             "quantization": "uint8",
             "dataset": self.dataset,
             "split": self.split,
@@ -208,6 +211,7 @@ class Ruler:
             "kid_subset_size": min(KID_SUBSET_SIZE, self.samples, len(self.reference.features)),
             "memorization_images": min(MEMORIZATION, self.samples, len(self.reference.thumbnails)),
             "weights_sha256": model.sha256,
+            "dtype": str(model.dtype).removeprefix("torch."),
             "device": model.device.type,
             "genzoo": __version__,
             "torch": torch.__version__,

@@ -20,7 +20,7 @@ from genzoo.noise import check_seed
 from genzoo.registry.config import ZooConfig
 from genzoo.registry.specs import Extractor, ImageSpec
 
-__all__ = ["Sight", "generated", "open_split", "real", "shuffled", "thumbnails"]
+__all__ = ["Sight", "exact", "generated", "open_split", "real", "shuffled", "thumbnails"]
 
 _THUMBNAIL = 32  # pixels of the longer side that images are compared at, pixel by pixel
 _SHOWN = 100  # images at the least for a picture of ten by ten, and
@@ -30,7 +30,7 @@ LabelledImages = tuple[Tensor, Tensor | None]
 
 
 @contextlib.contextmanager
-def _exact() -> Iterator[None]:
+def exact() -> Iterator[None]:
     """Do without TF32: its three digits hang on the batch size, and turn a grey level at times."""
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
     before = convolutions.allow_tf32, products.allow_tf32
@@ -53,7 +53,7 @@ class Sight:
 
     @classmethod
     @torch.no_grad()
-    @_exact()
+    @exact()
     def of(
         cls,
         batches: Iterable[LabelledImages],
@@ -112,6 +112,8 @@ def open_split(
         try:
             images = load_named(dataset, split, root, config.image_spec)
         except (ConfigError, DataError) as error:
+            if isinstance(error, DataError):
+                load_named(dataset, split, root)  # raises what is wrong with it for any model
             raise DataError(
                 f"{config.name} cannot be compared with {dataset}: {error.message}",
                 hint="Take a dataset of the model's own classes and channels, which needs no "

@@ -112,6 +112,8 @@ class EvaluatedConfig(Config):
     """The same, measured on as many real training images: what a perfect model would get."""
     by_class: dict[str, list[float | None]] = Field(default_factory=dict)
     """Figures of each class, in label order."""
+    floor_by_class: dict[str, list[float | None]] = Field(default_factory=dict)
+    """The same for the real training images."""
     protocol: dict[str, str | int | float | None]
     """How they were measured: counts, seed, split, extractor."""
     weights_sha256: str

@@ -39,15 +39,14 @@ class Evaluations(Callback):
                 f"cannot evaluate while training: {error.message}",
                 hint="Leave --evaluate-every out, or install a plugin that brings one.",
             ) from None
-        open_splits(config, None, "test", data)
+        self._splits = open_splits(config, None, "test", data)
         self._lines = Lines(folder / _FILE)
         self._every = every
-        self._data = data
         self._ruler: Ruler | None = None
 
     def on_start(self, run: Run) -> None:
         """Look at the real images, and start the file or go on with it."""
-        self._ruler = Ruler(run.model, samples=SAMPLES, at_most=True, data=self._data)
+        self._ruler = Ruler(run.model, samples=SAMPLES, at_most=True, splits=self._splits)
         self._lines.start(run)
 
     def on_step(self, run: Run) -> None:

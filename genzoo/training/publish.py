@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genzoo.building import complete
 from genzoo.errors import ConfigError, TrainingError
-from genzoo.files import write_text
+from genzoo.files import check_writable, write_text
 from genzoo.loading import WEIGHTS, load
 from genzoo.registry import yamlfile
 from genzoo.registry.catalog import find, local_file
@@ -48,6 +48,8 @@ def publish(
     home = _home(uri, path)
     text = path.read_text(encoding="utf-8")
     yamlfile.replace_keys(text, {"weights": {}, "trained": {}})  # refuses what it cannot edit
+    for written in (home, path):  # else new weights might stand beside a card of the old
+        check_writable(written)
     model.config = target  # the file's metadata is to carry the card as it stands now
     model.save(home)
     weights = WeightsConfig(

@@ -41,8 +41,9 @@ def test_a_table_the_classes_and_the_protocol(done, tmp_path: Path) -> None:
         else:
             assert floor == "-"
         assert len(meaning) > 2
-    shares = by_class.removeprefix("label agreement by class, %: ").split()
-    assert len(shares) == 10
+    ours, floors = by_class.splitlines()
+    assert len(ours.removeprefix("label agreement by class, %: ").split()) == 10
+    assert len(floors.removeprefix("of the floor: ").split()) == 10
     facts, *paths = protocol.splitlines()
     for fact in ("samples 60; seed 0", "split test", "extractor digits", "quantization uint8"):
         assert fact in facts

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from genzoo.data import binarization
 from genzoo.data.batches import Batches
 from genzoo.data.binarization import binarize, grey_levels
 from genzoo.data.configs import TorchvisionConfig
@@ -68,6 +69,14 @@ def test_levels_are_uniform_over_0_to_254() -> None:
     assert counts[255] == 0
     expected = 1000 * 10  # chi-squared of 254 degrees of freedom: 254 on average, stddev 22.5
     assert ((counts[:255] - expected).double().square() / expected).sum() < 254 + 5 * 22.5
+
+
+def test_levels_do_not_depend_on_how_many_are_drawn_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    levels = grey_levels(3, "test", 5, 10, (4, 3))
+    monkeypatch.setattr(binarization, "_AT_ONCE", 7)
+    assert torch.equal(grey_levels(3, "test", 5, 10, (4, 3)), levels)
 
 
 def test_levels_are_those_of_every_machine() -> None:

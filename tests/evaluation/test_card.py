@@ -204,6 +204,14 @@ def test_a_card_that_cannot_be_written(tmp_path: Path) -> None:
         card_of(tmp_path / "folder.yaml")
 
 
+def test_figures_of_a_model_in_another_precision_are_on_no_card(
+    card: Path, evaluation: Evaluation
+) -> None:
+    protocol = {**evaluation.protocol, "dtype": "bfloat16"}
+    with pytest.raises(UnsupportedError, match="not measured with dtype bfloat16"):
+        write_card(dataclasses.replace(evaluation, protocol=protocol), card)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_card_in_a_folder_that_may_not_be_written_to(
     card: Path, request: pytest.FixtureRequest

@@ -178,6 +178,7 @@ def test_a_conditional_model_has_a_label_agreement(
     share = float((labels != 3).double().mean())
     assert found.figures["label_agreement"] == pytest.approx(share, abs=0.01)
     assert found.floor["label_agreement"] > 0.99
+    assert all(share > 0.9 for share in found.floor_by_class["label_agreement"])
 
 
 def test_labels_are_asked_for_as_often_as_the_floor_has_them(
@@ -194,7 +195,7 @@ def test_labels_are_asked_for_as_often_as_the_floor_has_them(
     assert training.labels is not None
     rows = shuffled(len(training), 4)[:60]
     assert torch.cat(asked).tolist() == training.labels[rows].tolist()
-    assert found.protocol["labels"] == "as frequent as in the training split"
+    assert found.protocol["labels"] == "as frequent as among the floor's images"
 
 
 def test_a_model_that_does_not_listen_agrees_by_chance(

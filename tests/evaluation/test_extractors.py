@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from genzoo.data.fitting import TensorImages
 from genzoo.data.load import load_named
 from genzoo.errors import PluginError, UnknownNameError, WeightsError
 from genzoo.evaluation.features import find_extractor, load_extractor
-from genzoo.evaluation.train_extractor import accuracy
+from genzoo.evaluation.train_extractor import RECIPES, accuracy
 from genzoo.registry.catalog import package_file
 from genzoo.registry.discovery import registry
 from genzoo.registry.specs import Extractor
@@ -57,6 +58,13 @@ def test_the_file_is_the_one_that_the_descriptor_states(name: str) -> None:
     assert weights_format.file_sha256(file_of(spec)) == spec.sha256
     assert load_extractor(spec, CPU).sha256 == spec.sha256
     assert header_of(spec)["extractor"] == name
+
+
+@every_one
+def test_it_was_trained_by_the_recipe_in_the_code(name: str) -> None:
+    assert header_of(SHIPPED[name])["recipe"] == json.loads(
+        json.dumps(dataclasses.asdict(RECIPES[name]))
+    )
 
 
 @every_one

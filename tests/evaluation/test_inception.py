@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from genzoo.errors import WeightsError
+from genzoo.data import datasets
+from genzoo.errors import UnsupportedError, WeightsError
 from genzoo.evaluation import inception
 from genzoo.evaluation.features import find_extractor, load_extractor
+from genzoo.weights.format import file_sha256
 
 theirs = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
 
@@ -69,6 +73,24 @@ def test_code_in_a_weights_file_does_not_run(hub: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_without_torch_fidelity_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, theirs.__name__, None)
+    with pytest.raises(UnsupportedError, match="torch-fidelity") as raised:
+        load_extractor(find_extractor("cifar10", "inception"), CPU)
+    assert raised.value.hint == "pip install 'genzoo[inception]'"
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_silent_server_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "_STALLED", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes calls, and never answers
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/inception-00000000.pth"
+        monkeypatch.setattr(theirs, "URL_INCEPTION_V3", url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        with pytest.raises(WeightsError, match="timed out"):
+            load_extractor(find_extractor("cifar10", "inception"), CPU)
+
+
 class Untrained(theirs.FeatureExtractorInceptionV3):  # type: ignore[misc]
     """torch-fidelity's network as it is built, whatever the file that it reads."""
 
@@ -77,7 +99,7 @@ class Untrained(theirs.FeatureExtractorInceptionV3):  # type: ignore[misc]
 
 
 @pytest.fixture
-def random_weights(hub: Path) -> Path:
+def random_weights(hub: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put weights of the real network, drawn at random, where the published ones would be."""
     hub.mkdir(parents=True)
     torch.save({}, hub / FILE)
@@ -88,7 +110,9 @@ def random_weights(hub: Path) -> Path:
         if isinstance(module, torch.nn.Conv2d):
             module.weight.data.mul_(6**0.5)  # else the signal dies on its way through 20 layers
     torch.save(network.state_dict(), hub / FILE)
-    return hub / FILE
+    named = (hub / FILE).rename(hub / f"inception-{file_sha256(hub / FILE)[:8]}.pth")
+    monkeypatch.setattr(theirs, "URL_INCEPTION_V3", f"https://localhost/{named.name}")
+    return named
 
 
 def test_its_features_are_torch_fidelity_s(

@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 import genzoo
-from genzoo.data.load import load_dataset
+from genzoo.data.load import load_dataset, load_named
+from genzoo.errors import DataError
 from genzoo.evaluation.evaluate import Evaluation, evaluate
 from genzoo.evaluation.ruler import Ruler
 from genzoo.evaluation.sources import shuffled
@@ -124,6 +125,24 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_another_dataset_than_the_model_s_own(root: Path) -> None:
+    found = evaluate("mlp-gan-digits", dataset="mnist", data=root, samples=20, device="cpu")
+    assert (found.protocol["dataset"], found.protocol["extractor"]) == ("mnist", "mnist")
+    assert (found.protocol["reference_images"], found.protocol["training_images"]) == (40, 40)
+    assert found.pictures["real"].shape[1:] == (1, 8, 8)  # made as small as the model's own
+    assert found.figures["label_agreement"] > 0.5
+    assert found.figures["fid_ratio"] > 2  # blots are no digits
+
+
+def test_another_dataset_that_is_damaged_keeps_its_own_hint(root: Path) -> None:
+    (root / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").write_bytes(b"no labels")
+    with pytest.raises(DataError) as own:
+        load_named("mnist", "test", root)
+    with pytest.raises(DataError) as raised:
+        evaluate("mlp-gan-digits", dataset="mnist", data=root, samples=20, device="cpu")
+    assert (raised.value.message, raised.value.hint) == (own.value.message, own.value.hint)
+
+
 def test_a_bernoulli_is_a_probability_of_black_and_white_images(root: Path) -> None:
     model = vae("bernoulli", "binarized-mnist", 28)
     found = measure(model, data=root)
@@ -191,3 +210,33 @@ def test_a_likelihood_by_any_objective_that_has_one(
     assert found.figures["bits_per_dim"] == pytest.approx(8)
     assert found.figures["nll_error"] == pytest.approx(0, abs=1e-4)
     assert seen == [DRAWS]
+
+
+def test_a_likelihood_is_computed_without_tf32(
+    planted: Callable[..., Model], training: Any
+) -> None:
+    model = planted(lambda indices, labels: training.images[indices].float())
+    backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [backend.allow_tf32 for backend in backends]
+    found: list[bool] = []
+
+    class Looks(type(model.objective)):  # type: ignore[misc]
+        def is_probability(self, networks: Any, images: Tensor, labels: Any) -> bool:
+            return True
+
+        def log_likelihood(
+            self, networks: Any, images: Tensor, labels: Any, noise: Any, samples: int
+        ) -> Tensor:
+            found.extend(backend.allow_tf32 for backend in backends)
+            return torch.zeros(len(images))
+
+    model.objective = Looks(model.objective.draw)
+    try:
+        for backend in backends:
+            backend.allow_tf32 = True
+        measure(model)
+        assert found
+        assert not any(found)
+    finally:
+        for backend, value in zip(backends, before, strict=True):
+            backend.allow_tf32 = value

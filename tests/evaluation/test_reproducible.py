@@ -17,6 +17,7 @@ from genzoo.evaluation.evaluate import Evaluation, evaluate
 from genzoo.evaluation.features import load_extractor
 from genzoo.model import Model
 from genzoo.registry.catalog import find
+from genzoo.registry.config import ZooConfig, apply_overrides, zoo_config
 from genzoo.registry.discovery import registry
 
 NAME = "mlp-gan-digits"
@@ -31,6 +32,13 @@ def usual() -> Evaluation:
     return measure()
 
 
+def apply_dataset(config: ZooConfig, name: str) -> ZooConfig:
+    plain = apply_overrides(
+        config.model_dump(mode="json"), {"dataset": {"name": name}}, source="test"
+    )
+    return zoo_config(plain, source="test")
+
+
 def rounded(values: Any) -> dict[str, str]:
     return {name: f"{value:.3e}" for name, value in values.items()}
 
@@ -41,7 +49,19 @@ def test_figures_do_not_depend_on_the_batch_size(batch_size: int, usual: Evaluat
     assert rounded(found.figures) == rounded(usual.figures)
     assert rounded(found.floor) == rounded(usual.floor)
     assert found.by_class == usual.by_class
+    assert found.floor_by_class == usual.floor_by_class
     assert found.protocol == usual.protocol
+
+
+@pytest.mark.parametrize("architecture", ["dcgan", "transformer-gan", "vae"])
+def test_nor_where_convolutions_and_attention_add_up(architecture: str) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = genzoo.create(architecture, (1, 8, 8), 10)
+    model.config = apply_dataset(model.config, "digits")
+    one, few = (evaluate(model, samples=60, batch_size=size) for size in (1, 50))
+    assert rounded(one.figures) == rounded(few.figures)
+    assert one.by_class == few.by_class
 
 
 def test_the_global_generator_is_no_part_of_it(usual: Evaluation) -> None:
@@ -69,7 +89,7 @@ def test_the_protocol_is_stated(usual: Evaluation) -> None:
     assert stated == {
         "samples": 300,
         "seed": 0,
-        "labels": "as frequent as in the training split",
+        "labels": "as frequent as among the floor's images",
         "quantization": "uint8",
         "dataset": "digits",
         "split": "test",
@@ -83,6 +103,7 @@ def test_the_protocol_is_stated(usual: Evaluation) -> None:
         "kid_subsets": 100,
         "kid_subset_size": 297,
         "memorization_images": 297,
+        "dtype": "float32",
         "weights_sha256": weights.sha256,
         "device": "cpu",
         "genzoo": genzoo.__version__,
@@ -93,7 +114,15 @@ def test_the_protocol_is_stated(usual: Evaluation) -> None:
 def test_it_is_json_that_any_program_reads(usual: Evaluation) -> None:
     plain = usual.to_dict()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
-    assert list(plain) == ["model", "figures", "floor", "by_class", "protocol", "notes"]
+    assert list(plain) == [
+        "model",
+        "figures",
+        "floor",
+        "by_class",
+        "floor_by_class",
+        "protocol",
+        "notes",
+    ]
     assert list(plain["figures"])[:2] == ["fid", "fid_ratio"]
 
 

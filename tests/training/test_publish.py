@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import genzoo
-from genzoo.errors import ConfigError
+from genzoo.errors import ConfigError, OutputError
 from genzoo.registry.config import ZooConfig, read_config
 from genzoo.training.publish import publish
 
@@ -78,6 +79,21 @@ def test_a_file_that_cannot_be_edited_keeps_its_weights(run: Path, card: Path) -
     with pytest.raises(ConfigError):
         publish(run, card)
     assert not card.with_name("tiny-mlp-gan.safetensors").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_card_that_may_not_be_written_keeps_its_weights(
+    run: Path, card: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    home = tmp_path / "weights.safetensors"
+    home.write_bytes(b"those of before")
+    (tmp_path / "shut").mkdir()
+    shut = card.rename(tmp_path / "shut" / card.name)
+    shut.parent.chmod(0o500)
+    request.addfinalizer(lambda: shut.parent.chmod(0o700))
+    with pytest.raises(OutputError, match="may not be written to"):
+        publish(run, shut, home.as_uri())
+    assert home.read_bytes() == b"those of before"
 
 
 def test_another_recipe_names_the_setting_that_differs(run: Path, card: Path) -> None:

@@ -214,6 +214,7 @@ def test_a_larger_config_is_a_larger_network(field: str) -> None:
         {"channels": 0},
         {"blocks": 0},
         {"spatial_channels": 3},
+        {"prior_layers": 3},
         {"bins": 1},
         {"bins": 257},
         {"likelihood": "cauchy"},

@@ -36,9 +36,9 @@ class VAEConfig(Config):
     bins: int = Field(256, ge=2, le=256)
     """Grey levels that the categorical and discretized-logistic likelihoods tell apart."""
 
-    prior_layers: int = Field(0, ge=0, le=64)
+    prior_layers: int = Field(0, ge=0, le=64, multiple_of=2)
     """Couplings of the flow that the objective's learned prior is, for either latent; 0 for no such
-    network. Each transforms half of the latent, so take an even number."""
+    network. Each transforms half of the latent: two make a whole."""
 
     prior_width: int = Field(128, ge=8, le=4096)
     """Width of the hidden layers of each coupling; those of the spatial latent have `channels`."""
