@@ -1,14 +1,16 @@
-"""How long an evaluation takes, stage by stage, and each stage's share.
+"""How long an evaluation takes, stage by stage, each stage's share, and how much memory it takes.
 
     python benchmarks/evaluating.py dcgan-mnist --data DIR
 
-What comes before the first stage is torch's import, the model and the dataset.
+Reading the dataset is "between". The peak is of the whole process, torch itself included.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import resource
+import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -44,6 +46,9 @@ def main() -> None:
     for stage, seconds in spent.items():
         print(f"| {stage} | {seconds:.1f} | {100 * seconds / total:.0f}% |")
     print(f"| all | {total:.1f} | 100% |")
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    print(f"\nPeak memory: {peak / 1e9:.2f} GB")
 
 
 if __name__ == "__main__":

@@ -112,10 +112,16 @@ class Ruler:
     def _floor_fids(self) -> list[float]:
         """Return the FID of each draw of the floor: one alone would hang on a few odd images."""
         draws = max(1, min(FLOOR_DRAWS, len(self.training) // self.samples))
-        fids = [self.fid(self.floor)]
+        features = [self.floor.features]
         for draw in range(1, draws):
             rows = self.order[draw * self.samples : (draw + 1) * self.samples]
-            fids.append(self.fid(self._look(self.training, rows, f"draw {draw + 1} of {draws}")))
+            sight = self._look(self.training, rows, f"draw {draw + 1} of {draws}")
+            features.append(sight.features)
+        fids = []
+        self.progress("metrics of the floor", 0, draws)
+        for seen in features:
+            fids.append(metrics.fid(self.reference.features, seen))
+            self.progress("metrics of the floor", len(fids), draws)
         return fids
 
     @property

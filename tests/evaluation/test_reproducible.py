@@ -141,7 +141,13 @@ def test_progress_is_told_of_every_stage() -> None:
         ("samples", 1200, 1200),
     ]
     last = {stage: (done, total) for stage, done, total in told}
-    assert list(last) == ["test images", "training images", "samples", "metrics"]
+    assert list(last) == [
+        "test images",
+        "training images",
+        "metrics of the floor",
+        "samples",
+        "metrics",
+    ]
     assert all(done == total for done, total in last.values())
 
 
