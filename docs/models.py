@@ -28,9 +28,9 @@ Bars start at 1, where real training images are."""
 _CURVES = """\
 ![FID over floor of each model while it was trained](images/training.png)
 
-What each step of training brought, for the models that were trained with `--evaluate-every` and from
-the step where that began. These figures and their floors are of {samples:,} samples, or of as many
-as a small dataset has training images, so they are not those of the cards."""
+What each step of training brought, for the models that were trained with `--evaluate-every` and
+from the step where that began. These figures and their floors are of {samples:,} samples, or of as
+many as a small dataset has training images, so they are not those of the cards."""
 _TITLES = {
     "fid": "FID",
     "fid_ratio": "FID / floor",
