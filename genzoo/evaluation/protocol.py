@@ -24,8 +24,8 @@ KID_SUBSET_SIZE = 1_000
 MEMORIZATION = 2_000
 """Images whose nearest training images are looked up."""
 IMPORTANCE_SAMPLES = 100
-"""Draws per image for a likelihood, of"""
+"""Draws per image for a likelihood, unless more are asked for."""
 LIKELIHOOD_IMAGES = 1_000
-"""test images, unless more are asked for;"""
+"""Test images for a likelihood, unless more are asked for."""
 CARD_IMPORTANCE_SAMPLES = 1_000
-"""and for a card's likelihood, which is of all images of the test split."""
+"""Draws per image for a card's likelihood, which is of all images of the test split."""

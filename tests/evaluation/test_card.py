@@ -186,7 +186,7 @@ def test_measured_figures_are_no_part_of_the_recipe(card: Path, evaluation: Eval
     assert read_config(card).recipe() == before
 
 
-def test_the_card_of_a_name_an_alias_and_a_file(card: Path) -> None:
+def test_the_card_of_a_name_and_of_a_file(card: Path) -> None:
     assert card_of(NAME) == find(NAME).path
     assert card_of(card) == card
 
