@@ -16,6 +16,7 @@ EVALUATED = {
     "figures": {"fid": 1.23456, "fid_ratio": 1.5, "recall": 0.91, "label_agreement": 0.98765},
     "floor": {"fid": 0.823, "recall": 0.92},
     "by_class": {"label_agreement": [0.5, None]},
+    "floor_by_class": {"label_agreement": [0.9, None]},
     "protocol": {"samples": 1500, "seed": 0, "split": "test", "labels": None},
     "weights_sha256": SHA256,
     "date": "2026-01-31",
