@@ -75,6 +75,7 @@ class Checkout:
             "figures": FIGURES | figures,
             "floor": FLOOR,
             "by_class": {"label_agreement": [0.98, None]},
+            "floor_by_class": {"label_agreement": [1.0, None]},
             "protocol": PROTOCOL,
             "weights_sha256": weights.sha256,
             "date": "2026-11-20",
@@ -231,7 +232,7 @@ def test_a_section_has_figures_beside_their_floor_and_the_protocol(checkout: Che
     assert "| FID / floor | 1.25 | - |" in section
     assert "| label agreement | 99.0% | 100.0% |" in section
     assert "| label agreement by class | 0 | 1 |" in section
-    assert "|  | 98.0% | - |" in section
+    assert "| model | 98.0% | - |\n| floor | 100.0% | - |" in section
     assert (
         "`genzoo evaluate mlp-gan-digits`: 1,500 samples, seed 0, against the 297 images of the "
         "test split of `digits`; extractor `digits`, sha256 `0123456789ab`; genzoo 0.1.0; "
