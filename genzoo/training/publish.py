@@ -33,7 +33,8 @@ def publish(
     The weights go to `weights_uri`, else to where the YAML file says already, else beside it as
     NAME.safetensors; `weights` and `trained` are set in the YAML file, and the rest of it is kept.
     `config` is the YAML file, that of the installed model of the run's name unless given. Raises
-    TrainingError for an unfinished run, ConfigError where the run was trained by another recipe.
+    TrainingError for an unfinished run, ConfigError where the run was trained by another recipe,
+    OutputError where either file cannot be written.
     """
     folder = Path(run)
     recipe = complete(read_config(folder / "config.yaml"))
