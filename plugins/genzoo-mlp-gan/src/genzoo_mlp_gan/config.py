@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -30,3 +30,7 @@ class MLPGANConfig(Config):
 
     dropout: float = Field(0.0, ge=0.0, le=0.9)
     """Share of the discriminator's hidden units that training drops."""
+
+    filters: Literal["noise", "gabor"] = "noise"
+    """What training starts from where weights meet pixels: weights that are independent, or Gabor
+    filters, which know that neighbouring pixels go together."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from genzoo import ImageSpec, LabelError, UnsupportedError
 from genzoo_mlp_gan.config import MLPGANConfig
+from genzoo_mlp_gan.gabor import draw_with_gabor_filters, see_by_gabor_filters
 
 __all__ = ["MAX_VALUES", "Discriminator", "Generator", "build"]
 
@@ -42,8 +43,8 @@ class Generator(nn.Module):
     """Linear layers with LayerNorm and LeakyReLU, then one to the image.
 
     LayerNorm rather than BatchNorm, so that in training, too, an image depends on its latent alone.
-    Weights start as in He et al. 2015 (arXiv:1502.01852), biases at zero, embeddings at N(0, 1),
-    the scale of the latent.
+    Weights start as in He et al. 2015 (arXiv:1502.01852) or, to the image, as Gabor filters, biases
+    at zero, embeddings at N(0, 1), the scale of the latent.
     """
 
     def __init__(self, image: ImageSpec, config: MLPGANConfig) -> None:
@@ -59,6 +60,8 @@ class Generator(nn.Module):
         self.hidden = nn.Sequential(*map(_normed_layer, [inputs, *widths], widths))
         self.to_image = nn.Linear(widths[-1], math.prod(self.image_shape))
         self.apply(_init_linear)
+        if config.filters == "gabor":
+            draw_with_gabor_filters(self.to_image, self.image_shape)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return images (B, C, H, W) in [-1, 1] for latents (B, Z) and labels (B,)."""
@@ -70,19 +73,25 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Linear layers with LeakyReLU, and dropout where the config asks for it, then a linear head.
 
-    Weights start as in He et al. 2015, biases at zero, embeddings at variance 1 / features.
+    Weights start as in He et al. 2015 or, from the image, as Gabor filters, biases at zero,
+    embeddings at variance 1 / features.
     """
 
     def __init__(self, image: ImageSpec, config: MLPGANConfig) -> None:
         super().__init__()
         widths = config.discriminator_widths
-        inputs = [image.channels * image.height * image.width, *widths]
+        image_shape = (image.channels, image.height, image.width)
+        inputs = [math.prod(image_shape), *widths]
         self.hidden = nn.Sequential(
             *(_plain_layer(i, o, config.dropout) for i, o in zip(inputs, widths, strict=False))
         )
         self.head = nn.Linear(widths[-1], 1)
         self.embedding: nn.Embedding | None = None
         self.apply(_init_linear)
+        if config.filters == "gabor":
+            first = self.hidden[0].linear
+            assert isinstance(first, nn.Linear)
+            see_by_gabor_filters(first, image_shape)
         if image.classes is not None:
             self.embedding = nn.Embedding(image.classes, widths[-1])
             nn.init.normal_(self.embedding.weight, std=widths[-1] ** -0.5)
