@@ -30,6 +30,7 @@ def test_there_is_a_zoo() -> None:
         "mlp-gan-fashion-mnist",
         "mlp-gan-digits",
         "mlp-gan-mnist",
+        "transformer-gan-fashion-mnist",
         "transformer-gan-mnist",
         "vae-fashion-mnist",
         "vae-mnist",

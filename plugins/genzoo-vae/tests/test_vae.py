@@ -213,7 +213,7 @@ def test_a_larger_config_is_a_larger_network(field: str) -> None:
         {"channels": 24},
         {"channels": 0},
         {"blocks": 0},
-        {"spatial_channels": 3},
+        {"spatial_channels": 65},
         {"prior_layers": 3},
         {"bins": 1},
         {"bins": 257},

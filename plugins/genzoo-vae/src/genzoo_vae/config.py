@@ -20,7 +20,7 @@ class VAEConfig(Config):
     """Size of the latent that describes the whole image. Small ones give better samples, large ones
     better reconstructions."""
 
-    spatial_channels: int = Field(0, ge=0, le=64, multiple_of=2)
+    spatial_channels: int = Field(0, ge=0, le=64)
     """Channels of a second latent, which says where details are: a map of 4 to 7 pixels on its
     shorter side. 0 for none."""
 
@@ -37,8 +37,9 @@ class VAEConfig(Config):
     """Grey levels that the categorical and discretized-logistic likelihoods tell apart."""
 
     prior_layers: int = Field(0, ge=0, le=64, multiple_of=2)
-    """Couplings of the flow that the objective's learned prior is, for either latent; 0 for no such
-    network. Each transforms half of the latent: two make a whole."""
+    """Couplings of the flow that the objective's learned prior of the latent is; 0 for no such
+    network, nor one of the spatial latent. Each transforms half of the latent: two make a whole."""
 
     prior_width: int = Field(128, ge=8, le=4096)
-    """Width of the hidden layers of each coupling; those of the spatial latent have `channels`."""
+    """Width of the hidden layers of each coupling. Those of the spatial latent's prior, which is
+    autoregressive, have twice `channels`."""

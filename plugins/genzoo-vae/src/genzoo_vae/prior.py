@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from genzoo import UnsupportedError
 from genzoo.objectives.common import at_least_float32
 from genzoo_vae.config import VAEConfig
-from genzoo_vae.coupling import AffineCoupling, Flow
+from genzoo_vae.flow import Flow, Transform, bounded
 from genzoo_vae.labels import class_embedding, embed
 from genzoo_vae.spatial_prior import SpatialPrior
 
@@ -70,11 +70,15 @@ class Prior(nn.Module):
         return torch.cat([whole, spatial], dim=1).to(base.dtype)
 
 
-class Coupling(AffineCoupling["Tensor | None"]):
-    """A coupling of z (B, Z) by an MLP, which is told the class."""
+class Coupling(Transform["Tensor | None"]):
+    """Scales and shifts the dimensions `moved` of z (B, Z) by what an MLP makes of those `kept`.
+
+    The MLP is told the class.
+    """
 
     def __init__(self, kept: range, moved: range, width: int, classes: int | None) -> None:
-        super().__init__(kept, moved)
+        super().__init__()
+        self.kept, self.moved = (slice(part.start, part.stop, part.step) for part in (kept, moved))
         self.embedding = class_embedding(classes, width)
         self.input = nn.Linear(len(kept), width)
         self.hidden = nn.Linear(width, width)
@@ -82,14 +86,30 @@ class Coupling(AffineCoupling["Tensor | None"]):
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def affine(self, kept: Tensor, condition: Tensor | None) -> Tensor:
-        """Return log scales and shifts (B, 2 * moved) by labels (B,)."""
-        hidden = self.input(kept.to(self.input.weight.dtype))
-        classes = embed(self.embedding, condition)
+    def forward(self, z: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return z (B, Z) transformed, given labels (B,), and the log-determinant (eq. 5 and 6)."""
+        log_scale, shift = self._affine(z, condition)
+        moved = z[:, self.moved] * log_scale.exp() + shift
+        return self._replaced(z, moved), log_scale.sum(1)
+
+    def inverse(self, z: Tensor, condition: Tensor | None) -> Tensor:
+        """Return the z (B, Z) that `forward` transforms to this one (eq. 8)."""
+        log_scale, shift = self._affine(z, condition)
+        return self._replaced(z, (z[:, self.moved] - shift) * torch.exp(-log_scale))
+
+    def _affine(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        hidden = self.input(z[:, self.kept].to(self.input.weight.dtype))
+        classes = embed(self.embedding, labels)
         if classes is not None:
             hidden = hidden + classes
         parameters: Tensor = self.output(F.silu(self.hidden(F.silu(hidden))))
-        return parameters
+        log_scale, shift = parameters.to(z.dtype).chunk(2, dim=1)
+        return bounded(log_scale), shift
+
+    def _replaced(self, z: Tensor, moved: Tensor) -> Tensor:
+        result = z.clone()
+        result[:, self.moved] = moved
+        return result
 
 
 def _halves(size: int, layer: int) -> tuple[range, range]:

@@ -1,6 +1,8 @@
 """The learned prior of the spatial latent, given the class and the latent of the whole image.
 
-A flow of convolutions: what the maps hold at one place goes with what they hold beside it.
+A masked autoregressive flow (Papamakarios et al. 2017, arXiv:1705.07057): what the maps hold at one
+place is told by what they hold before it, by the masked convolutions of a PixelCNN (van den Oord et
+al. 2016, arXiv:1601.06759). A density takes one pass of the networks, a draw one per place.
 """
 
 from __future__ import annotations
@@ -12,10 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genzoo_vae.config import VAEConfig
-from genzoo_vae.coupling import AffineCoupling, Flow
+from genzoo_vae.flow import Flow, Transform, bounded
 from genzoo_vae.labels import class_embedding, embed
 
-__all__ = ["SpatialCoupling", "SpatialPrior"]
+__all__ = ["Autoregression", "SpatialPrior"]
+
+_REACH = 20.0  # what a place tells the others ends there, so that no draw grows from place to place
+_KERNEL = 5  # of the first masked convolution
+_BLOCKS = 2  # of 3x3 behind it
+_ROWS_BACK = _KERNEL // 2 + _BLOCKS  # that they see together
 
 
 class SpatialPrior(nn.Module):
@@ -31,24 +38,21 @@ class SpatialPrior(nn.Module):
         self.embedding = class_embedding(classes, config.prior_width)
         self.hidden = nn.Linear(config.latent_dim, config.prior_width)
         self.context = nn.Linear(config.prior_width, math.prod(self.context_shape))
-        every = range(config.spatial_channels)
-        half = len(every) // 2
-        halves = [(every[:half], every[half:]), (every[half:], every[:half])]
-        # First all channels by the context alone, then one half in turn by the other as well.
-        parts = [(range(0), every), *(halves[layer % 2] for layer in range(config.prior_layers))]
-        self.couplings: Flow[Tensor] = Flow(
-            SpatialCoupling(kept, moved, config.channels) for kept, moved in parts
+        # Once from the first place to the last and once back, so that each acts on all others.
+        self.transforms: Flow[Tensor] = Flow(
+            Autoregression(config.spatial_channels, config.channels, 2 * config.channels, backwards)
+            for backwards in (False, True)
         )
 
     def forward(self, maps: Tensor, whole: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return base (B, S) and the log-determinant (B,) of maps (B, S), given whole (B, Z)."""
-        base, log_det = self.couplings(maps.unflatten(1, self.shape), self._context(whole, labels))
+        base, log_det = self.transforms(maps.unflatten(1, self.shape), self._context(whole, labels))
         return base.flatten(1), log_det
 
     def inverse(self, base: Tensor, whole: Tensor, labels: Tensor | None) -> Tensor:
         """Return the maps (B, S) of base (B, S), given whole (B, Z)."""
         context = self._context(whole, labels)
-        return self.couplings.inverse(base.unflatten(1, self.shape), context).flatten(1)
+        return self.transforms.inverse(base.unflatten(1, self.shape), context).flatten(1)
 
     def _context(self, whole: Tensor, labels: Tensor | None) -> Tensor:
         hidden: Tensor = self.hidden(whole.to(self.hidden.weight.dtype))
@@ -58,19 +62,94 @@ class SpatialPrior(nn.Module):
         return F.silu(self.context(F.silu(hidden)).unflatten(1, self.context_shape))
 
 
-class SpatialCoupling(AffineCoupling[Tensor]):
-    """A coupling of maps (B, C, h, w) by convolutions; the context is (B, width, h, w)."""
+class Autoregression(Transform[Tensor]):
+    """Makes each place of maps (B, C, h, w) N(0, I), given the places before it in reading order.
 
-    def __init__(self, kept: range, moved: range, width: int) -> None:
-        super().__init__(kept, moved)
-        self.input = nn.Conv2d(len(kept) + width, width, 3, padding=1)
-        self.hidden = nn.Conv2d(width, width, 3, padding=1)
-        self.output = nn.Conv2d(width, 2 * len(moved), 1)
+    There the maps are Gaussian with any covariance of the channels. `backwards` reads from the last
+    place to the first. The context is (B, context, h, w).
+    """
+
+    def __init__(self, channels: int, context: int, width: int, backwards: bool) -> None:
+        super().__init__()
+        self.parts = (channels, channels, channels * channels)
+        self.backwards = backwards
+        self.input = MaskedConv2d(channels, width, _KERNEL, sees_itself=False)
+        self.context = nn.Conv2d(context, width, 1)
+        self.blocks = nn.ModuleList(MaskedBlock(width) for _ in range(_BLOCKS))
+        self.output = nn.Conv2d(width, sum(self.parts), 1)
         for parameter in self.output.parameters():
             nn.init.zeros_(parameter)
 
-    def affine(self, kept: Tensor, condition: Tensor) -> Tensor:
-        """Return log scales and shifts (B, 2 * moved, h, w) by the context."""
-        hidden = F.silu(self.input(torch.cat([kept.to(condition.dtype), condition], dim=1)))
-        parameters: Tensor = self.output(F.silu(self.hidden(hidden)))
-        return parameters
+    def forward(self, z: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z (B, C, h, w) transformed, and the log-determinant (B,) (eq. 4 and 5)."""
+        turned, context = self._turned(z), self.context(self._turned(condition))
+        log_scale, shift, mixing = self._affine(turned, context)
+        base = turned * log_scale.exp() + shift + (mixing * turned[:, None]).sum(2)
+        return self._turned(base), log_scale.flatten(1).sum(1)
+
+    def inverse(self, z: Tensor, condition: Tensor) -> Tensor:
+        """Return the z (B, C, h, w) that `forward` transforms to this one, place by place."""
+        base, context = self._turned(z), self.context(self._turned(condition))
+        result = torch.zeros_like(base)
+        height, width = base.shape[2:]
+        for row in range(height):
+            rows = slice(max(0, row - _ROWS_BACK), row + 1)
+            for column in range(width):
+                log_scale, shift, mixing = (
+                    part[..., -1, column]
+                    for part in self._affine(result[:, :, rows], context[:, :, rows])
+                )
+                triangular = mixing + torch.diag_embed(log_scale.exp())
+                right = (base[..., row, column] - shift)[..., None]
+                solved = torch.linalg.solve_triangular(triangular, right, upper=False)
+                result[..., row, column] = solved[..., 0]
+        return self._turned(result)
+
+    def _turned(self, maps: Tensor) -> Tensor:
+        return maps.flip(2, 3) if self.backwards else maps
+
+    def _affine(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log scales and shifts (B, C, h, w), and what mixes the channels of one place.
+
+        That is (B, C, C, h, w), and lower triangular without its diagonal.
+        """
+        told = _REACH * torch.tanh(z / _REACH)
+        features = self.input(told.to(context.dtype)) + context
+        for block in self.blocks:
+            features = block(features)
+        parameters = self.output(F.silu(features)).to(z.dtype)
+        log_scale, shift, mixing = parameters.split(self.parts, dim=1)
+        square = mixing.unflatten(1, (self.parts[0], -1)).movedim((1, 2), (-2, -1)).tril(-1)
+        return bounded(log_scale), shift, square.movedim((-2, -1), (1, 2))
+
+
+class MaskedBlock(nn.Module):
+    """A masked 3x3 and a 1x1 convolution beside an identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.masked = MaskedConv2d(width, width, 3, sees_itself=True)
+        self.mixed = nn.Conv2d(width, width, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features of the same shape (B, width, h, w)."""
+        change: Tensor = self.mixed(F.silu(self.masked(F.silu(features))))
+        return features + change
+
+
+class MaskedConv2d(nn.Conv2d):
+    """A convolution that sees the places before its own in reading order; its own too if told."""
+
+    mask: Tensor
+
+    def __init__(self, before: int, after: int, size: int, sees_itself: bool) -> None:
+        super().__init__(before, after, size, padding=size // 2)
+        places = torch.arange(size * size).view(size, size)
+        centre = size * size // 2
+        mask = (places <= centre) if sees_itself else (places < centre)
+        self.register_buffer("mask", mask.float(), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return (B, after, h, w) of features (B, before, h, w)."""
+        weight = self.weight * self.mask
+        return F.conv2d(features, weight, self.bias, padding=self.padding)
