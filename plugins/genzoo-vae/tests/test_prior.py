@@ -79,6 +79,17 @@ def test_the_inverse_leads_back(size: int, spatial: int, classes: int | None) ->
     torch.testing.assert_close(again, z)
 
 
+@pytest.mark.parametrize("size", [2, 3, 5, 8])
+@torch.no_grad()
+def test_the_inverse_of_couplings_leads_back_in_float32(size: int) -> None:
+    prior = make_prior(size, layers=6)
+    z = 2 * draw(prior, rows=50)
+    base, _ = prior(z, labels_for(z))
+    torch.testing.assert_close(prior.inverse(base, labels_for(z)), z, atol=1e-4, rtol=1e-4)
+    again, _ = prior(prior.inverse(z, labels_for(z)), labels_for(z))
+    torch.testing.assert_close(again, z, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize(("size", "spatial"), SHAPES)
 def test_the_log_determinant_is_that_of_the_jacobian(size: int, spatial: int) -> None:
     prior = make_prior(size, spatial=spatial).double()
@@ -156,9 +167,9 @@ def test_a_draw_far_out_does_not_grow_from_place_to_place() -> None:
     transform = Autoregression(1, context=1, width=16, backwards=False)
     for parameter in transform.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
-    base = torch.full((1, 1, 30, 30), 5.0)
+    base = torch.full((1, 1, 20, 6), 5.0)
     maps = transform.inverse(base, torch.zeros_like(base))
-    assert maps[0, 0, 15:].abs().max() <= 2 * maps[0, 0, :15].abs().max()
+    assert maps.abs().max() < 1e5  # 2e11 where each place hears of the others without bound
 
 
 @torch.no_grad()
