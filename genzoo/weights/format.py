@@ -47,7 +47,10 @@ def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) 
 
 
 def read(path: Path, *, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors (memory-mapped, on the CPU) and the header of a weights file, verified.
+    """Return the tensors (on the CPU) and the header of a weights file, verified.
+
+    They are copies, not maps of the file: in a file they may start at any address, and there some
+    kernels sum in another order, so that a model read back would differ in the last bits.
 
     Raises WeightsError where the file is missing, not whole, not what `sha256` says, or not
     genzoo's.
@@ -57,7 +60,8 @@ def read(path: Path, *, sha256: str | None = None) -> tuple[dict[str, Tensor], d
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            names = file.keys()
+            tensors = {name: file.get_tensor(name).clone() for name in names}
     except FileNotFoundError:
         raise WeightsError(f"there is no file {path}.", hint="Check the path.") from None
     except (SafetensorError, OSError, ValueError) as error:

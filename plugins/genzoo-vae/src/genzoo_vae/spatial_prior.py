@@ -8,6 +8,8 @@ al. 2016, arXiv:1601.06759). A density takes one pass of the networks, a draw on
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +24,6 @@ __all__ = ["Autoregression", "SpatialPrior"]
 _REACH = 20.0  # what a place tells the others ends there, so that no draw grows from place to place
 _KERNEL = 5  # of the first masked convolution
 _BLOCKS = 2  # of 3x3 behind it
-_ROWS_BACK = _KERNEL // 2 + _BLOCKS  # that they see together
 
 
 class SpatialPrior(nn.Module):
@@ -83,44 +84,52 @@ class Autoregression(Transform[Tensor]):
     def forward(self, z: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Return z (B, C, h, w) transformed, and the log-determinant (B,) (eq. 4 and 5)."""
         turned, context = self._turned(z), self.context(self._turned(condition))
-        log_scale, shift, mixing = self._affine(turned, context)
+        features = self.input(_told(turned).to(context.dtype)) + context
+        for block in self.blocks:
+            features = block(features)
+        log_scale, shift, mixing = self._affine(features, z.dtype)
         base = turned * log_scale.exp() + shift + (mixing * turned[:, None]).sum(2)
         return self._turned(base), log_scale.flatten(1).sum(1)
 
     def inverse(self, z: Tensor, condition: Tensor) -> Tensor:
         """Return the z (B, C, h, w) that `forward` transforms to this one, place by place."""
         base, context = self._turned(z), self.context(self._turned(condition))
-        result = torch.zeros_like(base)
-        height, width = base.shape[2:]
-        for row in range(height):
-            rows = slice(max(0, row - _ROWS_BACK), row + 1)
-            for column in range(width):
+        result = torch.empty_like(base)
+        told = KnownPlaces(self.input, context)
+        blocks = cast("Iterable[MaskedBlock]", self.blocks)
+        inside = [(block, KnownPlaces(block.masked, context)) for block in blocks]
+        for row in range(base.shape[2]):
+            for column in range(base.shape[3]):
+                place = row, column
+                features = self.input.at(told, place) + context[..., row, column, None, None]
+                for block, known in inside:
+                    features = block.at(features, known, place)
                 log_scale, shift, mixing = (
-                    part[..., -1, column]
-                    for part in self._affine(result[:, :, rows], context[:, :, rows])
+                    part[..., 0, 0] for part in self._affine(features, base.dtype)
                 )
                 triangular = mixing + torch.diag_embed(log_scale.exp())
                 right = (base[..., row, column] - shift)[..., None]
                 solved = torch.linalg.solve_triangular(triangular, right, upper=False)
                 result[..., row, column] = solved[..., 0]
+                told.tell(place, _told(solved[..., None]))
         return self._turned(result)
 
     def _turned(self, maps: Tensor) -> Tensor:
         return maps.flip(2, 3) if self.backwards else maps
 
-    def _affine(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _affine(self, features: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         """Return log scales and shifts (B, C, h, w), and what mixes the channels of one place.
 
         That is (B, C, C, h, w), and lower triangular without its diagonal.
         """
-        told = _REACH * torch.tanh(z / _REACH)
-        features = self.input(told.to(context.dtype)) + context
-        for block in self.blocks:
-            features = block(features)
-        parameters = self.output(F.silu(features)).to(z.dtype)
+        parameters = self.output(F.silu(features)).to(dtype)
         log_scale, shift, mixing = parameters.split(self.parts, dim=1)
         square = mixing.unflatten(1, (self.parts[0], -1)).movedim((1, 2), (-2, -1)).tril(-1)
         return bounded(log_scale), shift, square.movedim((-2, -1), (1, 2))
+
+
+def _told(z: Tensor) -> Tensor:
+    return _REACH * torch.tanh(z / _REACH)
 
 
 class MaskedBlock(nn.Module):
@@ -134,6 +143,12 @@ class MaskedBlock(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return features of the same shape (B, width, h, w)."""
         change: Tensor = self.mixed(F.silu(self.masked(F.silu(features))))
+        return features + change
+
+    def at(self, features: Tensor, known: KnownPlaces, place: tuple[int, int]) -> Tensor:
+        """Return what `forward` gives of features (B, width, 1, 1) at one place, and tell them."""
+        known.tell(place, F.silu(features))
+        change: Tensor = self.mixed(F.silu(self.masked.at(known, place)))
         return features + change
 
 
@@ -151,5 +166,29 @@ class MaskedConv2d(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return (B, after, h, w) of features (B, before, h, w)."""
-        weight = self.weight * self.mask
-        return F.conv2d(features, weight, self.bias, padding=self.padding)
+        return F.conv2d(features, self.weight * self.mask, self.bias, padding=self.padding)
+
+    def at(self, known: KnownPlaces, place: tuple[int, int]) -> Tensor:
+        """Return what `forward` gives at one place, (B, after, 1, 1), from the places before it."""
+        return F.conv2d(known.around(place), self.weight * self.mask, self.bias)
+
+
+class KnownPlaces:
+    """Maps (B, C, h, w) that are told place by place, for a convolution to see; at first zeros."""
+
+    def __init__(self, convolution: MaskedConv2d, like: Tensor) -> None:
+        self.size = convolution.kernel_size[0]
+        self.edge = self.size // 2
+        batch, _, height, width = like.shape
+        sides = (side + 2 * self.edge for side in (height, width))
+        self.padded = like.new_zeros(batch, convolution.in_channels, *sides)
+
+    def tell(self, place: tuple[int, int], features: Tensor) -> None:
+        """Put features (B, C, 1, 1) at a place."""
+        row, column = place
+        self.padded[..., row + self.edge, column + self.edge] = features[..., 0, 0]
+
+    def around(self, place: tuple[int, int]) -> Tensor:
+        """Return the maps around a place, (B, C, size, size)."""
+        row, column = place
+        return self.padded[..., row : row + self.size, column : column + self.size]
