@@ -32,6 +32,7 @@ def test_there_is_a_zoo() -> None:
         "mlp-gan-mnist",
         "transformer-gan-fashion-mnist",
         "transformer-gan-mnist",
+        "vae-binarized-mnist",
         "vae-fashion-mnist",
         "vae-mnist",
     }
