@@ -51,8 +51,9 @@ demo: $(VENV)/.users
 	  $(BIN)/genzoo sample $$name -n 100 --seed 0 $${model#*:} -o $(OUT)/$$name.png || exit; done
 	@echo "Look at the pictures in $(OUT)/."
 
+# Two processes of one thread each: a test is too small a thing to share between threads.
 test: $(VENV)/.developers
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.developers
 	$(BIN)/ruff check

@@ -60,8 +60,7 @@ def read(path: Path, *, sha256: str | None = None) -> tuple[dict[str, Tensor], d
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            names = file.keys()
-            tensors = {name: file.get_tensor(name).clone() for name in names}
+            mapped = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError:
         raise WeightsError(f"there is no file {path}.", hint="Check the path.") from None
     except (SafetensorError, OSError, ValueError) as error:
@@ -77,11 +76,11 @@ def read(path: Path, *, sha256: str | None = None) -> tuple[dict[str, Tensor], d
             f"{path} was not written by genzoo: it has no readable {_KEY!r} metadata.",
             hint="Give a file that Model.save or `genzoo train` wrote.",
         ) from None
-    if stamp != _digest(tensors, header):
+    if stamp != _digest(mapped, header):
         raise WeightsError(
             f"{path} is damaged: its content does not match its digest.", hint="Get it anew."
         )
-    return tensors, header
+    return {name: tensor.clone() for name, tensor in mapped.items()}, header
 
 
 def verify(path: Path, sha256: str, *, called: str = "") -> None:
