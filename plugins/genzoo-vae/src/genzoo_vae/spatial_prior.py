@@ -169,8 +169,11 @@ class MaskedConv2d(nn.Conv2d):
         return F.conv2d(features, self.weight * self.mask, self.bias, padding=self.padding)
 
     def at(self, known: KnownPlaces, place: tuple[int, int]) -> Tensor:
-        """Return what `forward` gives at one place, (B, after, 1, 1), from the places before it."""
-        return F.conv2d(known.around(place), self.weight * self.mask, self.bias)
+        """Return what `forward` gives at one place, (B, after, 1, 1), of maps told so far.
+
+        What is not told yet is zero, which is what the mask would make of it.
+        """
+        return F.conv2d(known.around(place), self.weight, self.bias)
 
 
 class KnownPlaces:
