@@ -45,6 +45,8 @@ def main() -> None:
     print("| stage | seconds | share |\n|---|---|---|")
     for stage, seconds in spent.items():
         print(f"| {stage} | {seconds:.1f} | {100 * seconds / total:.0f}% |")
+    metrics = sum(seconds for stage, seconds in spent.items() if stage.startswith("metrics"))
+    print(f"| all metrics | {metrics:.1f} | {100 * metrics / total:.0f}% |")
     print(f"| all | {total:.1f} | 100% |")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

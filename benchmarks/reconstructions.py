@@ -15,10 +15,9 @@ from pathlib import Path
 import torch
 
 import genzoo
-from genzoo.evaluation.protocol import FLOOR_DRAWS
+from genzoo.evaluation.protocol import CURVE_SAMPLES, FLOOR_DRAWS
 from genzoo.evaluation.ruler import Ruler
 from genzoo.evaluation.sources import Sight, real
-from genzoo.training.evaluations import SAMPLES
 
 
 def main() -> None:
@@ -28,7 +27,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     arguments = parser.parse_args()
     model = genzoo.load(arguments.model)
-    ruler = Ruler(model, samples=SAMPLES, at_most=True, data=arguments.data)
+    ruler = Ruler(model, samples=CURVE_SAMPLES, at_most=True, data=arguments.data)
     rows = ruler.order[FLOOR_DRAWS * ruler.samples :][: ruler.samples]
     reconstructed = (
         ((model.reconstruct(images, labels) * 255).round().to(torch.uint8).cpu(), labels)

@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genzoo.evaluation.protocol import CURVE_SAMPLES
 from genzoo.files import atomic_file
 from genzoo.registry.config import ZooConfig
 
@@ -50,6 +51,7 @@ def curves(configs: Mapping[str, ZooConfig]) -> Rows:
             points = {
                 "images": [step * config.training.batch_size for step in steps],
                 "fid_ratio": [ratios[step] for step in steps],
+                "samples": CURVE_SAMPLES,
             }
             rows.append({**_identity(config, configs), **points})
     return sorted(rows, key=lambda row: (row["dataset"], row["name"]))
@@ -111,11 +113,8 @@ def draw_bars(rows: Rows, path: Path) -> None:
     _save(figure, path, rows)
 
 
-def draw_curves(rows: Rows, path: Path, samples: int) -> None:
-    """Draw FID over floor while models were trained, a panel for each dataset, as a PNG.
-
-    `samples` is how many each figure is of.
-    """
+def draw_curves(rows: Rows, path: Path) -> None:
+    """Draw FID over floor while models were trained, a panel for each dataset, as a PNG."""
     groups = [(name, list(each)) for name, each in groupby(rows, lambda row: row["dataset"])]
     figure = _figure(max(6.0, 4.2 * len(groups)), 5.0)
     panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
@@ -143,7 +142,9 @@ def draw_curves(rows: Rows, path: Path, samples: int) -> None:
     panels[0].set_ylim(bottom=0.85 * min(1, lowest))
     for axes in panels:
         _ratio_axis(axes, "y")
-    panels[0].set_ylabel(f"FID / floor on {samples:,} samples\n(log scale; 1 = real images)")
+    panels[0].set_ylabel(
+        f"FID / floor on {rows[0]['samples']:,} samples\n(log scale; 1 = real images)"
+    )
     _save(figure, path, rows)
 
 

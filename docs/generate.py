@@ -28,7 +28,6 @@ from genzoo.registry.fields import field_rows
 from genzoo.registry.schema import Config
 from genzoo.registry.specs import Extractor, resolve
 from genzoo.registry.training_config import AdamConfig, AdamWConfig, RMSpropConfig, SGDConfig
-from genzoo.training.evaluations import SAMPLES as CURVE_SAMPLES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -112,7 +111,7 @@ def protocol_table() -> str:
             f"{protocol.LIKELIHOOD_IMAGES:,}; all of the split for a card"
         ),
         "seed": options["seed"].default,
-        "samples of `--evaluate-every`": f"{CURVE_SAMPLES:,}",
+        "samples of `--evaluate-every`": f"{protocol.CURVE_SAMPLES:,}",
     }
     return table(["", "number"], ([name, str(value)] for name, value in facts.items()))
 
@@ -167,7 +166,7 @@ def documents(root: Path) -> dict[Path, str]:
     for path, contents in parts.items():
         for marker, content in contents.items():
             texts[path] = _between(texts[path], marker, content)
-    return {**texts, docs / "models.md": models_page(configs, CURVE_SAMPLES)}
+    return {**texts, docs / "models.md": models_page(configs)}
 
 
 def _between(text: str, marker: str, content: str) -> str:
@@ -207,7 +206,7 @@ def main() -> None:
             raise SystemExit("\n".join(found))
     elif arguments.pictures:
         zoo, folder = root / "zoo_configs", root / "docs" / "images"
-        for path in pictures.draw(models(root), zoo, folder, CURVE_SAMPLES):
+        for path in pictures.draw(models(root), zoo, folder):
             print(f"drew {path.relative_to(root)}")
     else:
         for path, text in documents(root).items():

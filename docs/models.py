@@ -9,6 +9,7 @@ import charts
 from wording import compact, duration, figure, short, table
 
 from genzoo.evaluation.features import made_for
+from genzoo.evaluation.protocol import CURVE_SAMPLES
 from genzoo.registry.config import EvaluatedConfig, TrainedConfig, ZooConfig
 
 __all__ = ["models_page"]
@@ -43,12 +44,12 @@ _TITLES = {
 }
 
 
-def models_page(configs: Mapping[str, ZooConfig], curve_samples: int) -> str:
-    """Return the whole page; `curve_samples` is how many a figure during training is of."""
+def models_page(configs: Mapping[str, ZooConfig]) -> str:
+    """Return the whole page."""
     ranked = sorted(configs.values(), key=_rank)
     parts = [_HEAD, _overview(ranked)]
     parts += [_BARS] if charts.bars(configs) else []
-    parts += [_CURVES.format(samples=curve_samples)] if charts.curves(configs) else []
+    parts += [_CURVES.format(samples=CURVE_SAMPLES)] if charts.curves(configs) else []
     parts += [part for config in ranked for part in _section(config)]
     return "\n\n".join(parts) + "\n"
 
@@ -105,6 +106,8 @@ def _worth(config: ZooConfig, measured: EvaluatedConfig) -> Iterator[str]:
     ]
     yield table(["figure", "model", "floor"], rows)
     yield _protocol(config.name, measured)
+    if measured.notes:
+        yield "\n".join(f"- {note[:1].upper()}{note[1:]}." for note in measured.notes)
     for name, values in measured.by_class.items():
         title = f"{name.replace('_', ' ')} by class"
         rows = {"model": values, "floor": measured.floor_by_class.get(name, [])}
@@ -125,7 +128,8 @@ def _protocol(name: str, measured: EvaluatedConfig) -> str:
     if "importance_samples" in facts:
         k, images = facts["importance_samples"], facts["likelihood_images"]
         command += f" --importance-samples {k} --likelihood-images {images}"
-        parts = [f"NLL of {_number(images)} images by {_number(k)} importance samples each"]
+        of = f"{_number(images)} {facts['likelihood_of']}"
+        parts = [f"NLL of {of} by {_number(k)} importance samples each"]
     parts = [
         f"{_number(facts['samples'])} samples, seed {facts['seed']}, "
         f"against the {_number(facts['reference_images'])} images of the {facts['split']} split "

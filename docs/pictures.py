@@ -55,12 +55,10 @@ def is_stale(picture: Picture, folder: Path) -> bool:
         return True
 
 
-def draw(
-    configs: Mapping[str, ZooConfig], zoo: Path, folder: Path, curve_samples: int
-) -> list[Path]:
+def draw(configs: Mapping[str, ZooConfig], zoo: Path, folder: Path) -> list[Path]:
     """Draw what is stale, but for what needs a dataset, and return the files.
 
-    `zoo` is the folder of the configs, `curve_samples` how many a figure during training is of.
+    `zoo` is the folder of the configs.
     """
     drawn = []
     for picture in expected(configs):
@@ -72,7 +70,7 @@ def draw(
         elif picture.name == "zoo":
             charts.draw_bars(charts.bars(configs), path)
         else:
-            charts.draw_curves(charts.curves(configs), path, curve_samples)
+            charts.draw_curves(charts.curves(configs), path)
         drawn.append(path)
     return drawn
 

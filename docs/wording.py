@@ -40,7 +40,7 @@ def figure(name: str, figures: Mapping[str, float]) -> str:
     if name not in figures:
         return "-"
     value = figures[name]
-    return f"{100 * value:.1f}%" if name in _SHARES else f"{value:.4g}"
+    return f"{100 * value:.2f}%" if name in _SHARES else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:

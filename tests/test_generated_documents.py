@@ -214,7 +214,7 @@ def test_pictures_are_drawn_where_they_are_stale(checkout: Checkout) -> None:
     for name in (MODEL, "zoo", "training"):
         (checkout.images / f"{name}.png").unlink()
     zoo = checkout.root / "zoo_configs"
-    drawn = checkout.scripts["pictures"].draw(checkout.configs(), zoo, checkout.images, 2000)
+    drawn = checkout.scripts["pictures"].draw(checkout.configs(), zoo, checkout.images)
     assert {path.stem for path in drawn} == {MODEL, "zoo", "training"}
     assert checkout.stale() == []
     for path in drawn:
@@ -222,7 +222,7 @@ def test_pictures_are_drawn_where_they_are_stale(checkout: Checkout) -> None:
             assert min(picture.size) > 100
             picture = picture.convert("RGBA")
             assert picture.getextrema()[3] == (255, 255)  # black text needs its white ground
-    again = checkout.scripts["pictures"].draw(checkout.configs(), zoo, checkout.images, 2000)
+    again = checkout.scripts["pictures"].draw(checkout.configs(), zoo, checkout.images)
     assert again == []
 
 
@@ -230,7 +230,7 @@ def test_a_section_has_figures_beside_their_floor_and_the_protocol(checkout: Che
     section = checkout.section(MODEL)
     assert "| FID | 1.5 | 1.2 |" in section
     assert "| FID / floor | 1.25 | - |" in section
-    assert "| label agreement | 99.0% | 100.0% |" in section
+    assert "| label agreement | 99.00% | 100.00% |" in section
     assert "| label agreement by class | 0 | 1 |" in section
     assert "| model | 98.0% | - |\n| floor | 100.0% | - |" in section
     assert (
@@ -241,9 +241,19 @@ def test_a_section_has_figures_beside_their_floor_and_the_protocol(checkout: Che
     assert f'genzoo.load("{MODEL}").sample(64)' in section
 
 
+def test_a_section_says_what_could_not_be_measured(checkout: Checkout) -> None:
+    assert "- No " not in checkout.section(MODEL)
+    checkout.change(MODEL, evaluated=checkout.worth(MODEL) | {"notes": ["no nll: no idea"]})
+    assert "\n- No nll: no idea.\n" in checkout.section(MODEL)
+
+
 def test_a_likelihood_states_its_importance_samples(checkout: Checkout) -> None:
     worth = checkout.worth(MODEL, nll=83.9, nll_error=0.5)
-    worth["protocol"] = PROTOCOL | {"importance_samples": 1000, "likelihood_images": 297}
+    worth["protocol"] = PROTOCOL | {
+        "likelihood_of": "images given their labels",
+        "importance_samples": 1000,
+        "likelihood_images": 297,
+    }
     for name, config in checkout.configs().items():
         if config.measured is not None and "nll" in config.measured.figures:
             checkout.yaml(name).unlink()
@@ -253,7 +263,7 @@ def test_a_likelihood_states_its_importance_samples(checkout: Checkout) -> None:
     section = checkout.section(MODEL)
     assert "| NLL, nats per image, at most | 83.9 | - |" in section
     assert "--importance-samples 1000 --likelihood-images 297`: 1,500 samples" in section
-    assert "NLL of 297 images by 1,000 importance samples each" in section
+    assert "NLL of 297 images given their labels by 1,000 importance samples each" in section
 
 
 def test_what_was_not_measured_on_these_weights_says_so(checkout: Checkout) -> None:

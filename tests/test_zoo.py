@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import genzoo
+from genzoo.evaluation import protocol
 from genzoo.evaluation.features import find_extractor
 from genzoo.model import Model
 from genzoo.registry.catalog import find
@@ -56,9 +57,39 @@ def test_image_i_depends_on_seed_and_i_alone(name: str) -> None:
 def test_its_card_has_the_figures_of_its_weights_by_the_extractor_that_ships(name: str) -> None:
     config = find(name).config
     assert config.measured is not None
-    protocol = config.measured.protocol
+    stated = config.measured.protocol
     spec = find_extractor(config.dataset.name)
-    assert (protocol["extractor"], protocol["extractor_sha256"]) == (spec.name, spec.sha256)
+    assert (stated["extractor"], stated["extractor_sha256"]) == (spec.name, spec.sha256)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_card_was_measured_by_the_protocol_as_it_is(name: str) -> None:
+    measured = find(name).config.measured
+    assert measured is not None
+    stated = measured.protocol
+    training, reference = stated["training_images"], stated["reference_images"]
+    assert isinstance(training, int)
+    assert isinstance(reference, int)
+    samples = min(protocol.SAMPLES, training)
+    expected = {
+        "samples": samples,
+        "seed": 0,
+        "split": "test",
+        "quantization": "uint8",
+        "floor_draws": min(protocol.FLOOR_DRAWS, training // samples),
+        "neighbours": protocol.NEIGHBOURS,
+        "kid_subsets": protocol.KID_SUBSETS,
+        "kid_subset_size": min(protocol.KID_SUBSET_SIZE, samples, reference),
+        "memorization_images": min(protocol.MEMORIZATION, samples, reference),
+        "dtype": "float32",
+    }
+    if "nll" in measured.figures:
+        expected["importance_samples"] = protocol.CARD_IMPORTANCE_SAMPLES
+        expected["likelihood_images"] = reference
+        expected["likelihood_of"] = "images given their labels" if load(name).classes else "images"
+    assert {key: stated.get(key) for key in expected} == expected
+    if find(name).config.objective.name == "variational":
+        assert ("nll" in measured.figures) != bool(measured.notes)
 
 
 @pytest.mark.parametrize("name", NAMES)

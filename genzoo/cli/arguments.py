@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,6 +20,7 @@ __all__ = [
     "ModelName",
     "OwnBatchSize",
     "Seed",
+    "SplitName",
     "check_output",
     "default_columns",
     "model_names",
@@ -75,6 +76,7 @@ DataFolder = Annotated[
         "--data", metavar="DIR", help="The folder of datasets.", show_default="GENZOO_DATA"
     ),
 ]
+SplitName = Annotated[Literal["test", "train"], typer.Option(help="Part of the dataset.")]
 
 
 def parse_labels(text: str | None) -> list[int] | None:

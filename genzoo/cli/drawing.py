@@ -15,6 +15,7 @@ from genzoo.cli.arguments import (
     LabelText,
     ModelName,
     Seed,
+    SplitName,
     check_output,
     default_columns,
     parse_labels,
@@ -25,7 +26,7 @@ from genzoo.files import check_writable
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from genzoo.data.fitting import ImageDataset
+    from genzoo.data.fitting import ImageDataset, Split
     from genzoo.model import Model
 
 __all__ = ["interpolate", "reconstruct", "sample"]
@@ -127,7 +128,7 @@ def reconstruct(
     ] = None,
     labels: LabelText = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many of the dataset.")] = 32,
-    split: Annotated[str, typer.Option(metavar="test|train", help="Part of the dataset.")] = "test",
+    split: SplitName = "test",
     data: DataFolder = None,
     output: Annotated[
         Path | None,
@@ -140,8 +141,6 @@ def reconstruct(
 
     The images are files, or the first of the test split of the model's dataset.
     """
-    if split not in ("test", "train"):
-        raise typer.BadParameter(f"--split is {split!r}, not test or train.")
     if labels is not None and not images:
         raise typer.BadParameter("--labels are for image files: a dataset has its own.")
     wanted = parse_labels(labels)
@@ -164,7 +163,7 @@ def reconstruct(
 
 
 def _originals(
-    model: Model, files: list[Path] | None, n: int, split: str, data: Path | None
+    model: Model, files: list[Path] | None, n: int, split: Split, data: Path | None
 ) -> tuple[Tensor, list[int] | None, str]:
     """Return uint8 images (N, C, H, W), their labels if they have any, and where they are from."""
     import torch
@@ -175,7 +174,7 @@ def _originals(
         source: ImageDataset = load_files(files, model.image)
         n, origin = len(files), ", ".join(path.name for path in files)
     else:
-        source = load_dataset(model.config, "train" if split == "train" else "test", data)
+        source = load_dataset(model.config, split, data)
         n, origin = min(n, len(source)), f"{model.config.dataset.name}, {split}"
     rows = [source[index] for index in range(n)]
     labels = [label for _, label in rows if label is not None]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genzoo.cli.arguments import DataFolder, Device, ModelName, OwnBatchSize
-from genzoo.cli.output import console, figures_table, print_json
+from genzoo.cli.arguments import DataFolder, Device, ModelName, OwnBatchSize, SplitName
+from genzoo.cli.output import console, print_json, worth
 from genzoo.evaluation.protocol import (
     CARD_IMPORTANCE_SAMPLES,
     IMPORTANCE_SAMPLES,
@@ -21,8 +21,6 @@ from genzoo.files import check_writable
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
-
-    from genzoo.evaluation.evaluate import Evaluation
 
 __all__ = ["evaluate"]
 
@@ -42,7 +40,7 @@ def evaluate(
         str | None,
         typer.Option(help="What to compare with.", show_default="the model's own dataset"),
     ] = None,
-    split: Annotated[str, typer.Option(metavar="test|train", help="Part of the dataset.")] = "test",
+    split: SplitName = "test",
     extractor: Annotated[
         str | None,
         typer.Option(
@@ -80,8 +78,6 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Measure what a model is worth, beside what real images get: the floor."""
-    if split not in ("test", "train"):
-        raise typer.BadParameter(f"--split is {split!r}, not test or train.")
     if output is not None:
         check_writable(output / "figures.json")
     from genzoo.evaluation.card import CARD_OPTIONS, card_of, check_protocol
@@ -112,7 +108,7 @@ def evaluate(
             samples=samples,
             seed=seed,
             dataset=dataset,
-            split="train" if split == "train" else "test",
+            split=split,
             extractor=extractor,
             **(CARD_OPTIONS if card else options),
             data=data,
@@ -128,25 +124,10 @@ def evaluate(
             put(evaluation, card)
             written.append(card)
     finally:  # and what could not be written is shown at least
-        print_json(evaluation.to_dict()) if as_json else _print(evaluation)
+        found = evaluation.to_dict()
+        print_json(found) if as_json else console().print(worth(found))
     for path in written:
         typer.echo(f"wrote {path}", err=as_json)
-
-
-def _print(evaluation: Evaluation) -> None:
-    out = console()
-    out.print(figures_table(evaluation.figures, evaluation.floor))
-    for name, values in evaluation.by_class.items():
-        out.print(f"\n{name.replace('_', ' ')} by class, %: {_shares(values)}", soft_wrap=True)
-        out.print(f"of the floor: {_shares(evaluation.floor_by_class[name])}", soft_wrap=True)
-    facts = (f"{key.replace('_', ' ')} {value}" for key, value in evaluation.protocol.items())
-    out.print(f"\nProtocol: {'; '.join(facts)}.", soft_wrap=True)
-    for note in evaluation.notes:
-        out.print(f"Note: {note}.", soft_wrap=True)
-
-
-def _shares(values: Sequence[float | None]) -> str:
-    return " ".join("-" if value is None else f"{100 * value:.1f}" for value in values)
 
 
 @contextlib.contextmanager

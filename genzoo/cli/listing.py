@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genzoo.cli.arguments import model_names
-from genzoo.cli.output import console, figures_table, print_json, print_table, table
+from genzoo.cli.output import console, print_json, print_table, table, worth
 
 if TYPE_CHECKING:
+    from genzoo.registry.config import ZooConfig
     from genzoo.registry.discovery import Plugin, Registry
 
 __all__ = ["info", "list_", "plugins"]
@@ -163,13 +164,13 @@ def info(
         print_json(facts)
         return
     out = console()
-    for title, body in _sections(facts):
+    for title, body in _sections(facts, catalog.find(name).config):
         out.print(title, style="bold")
         out.print(body)
         out.print()
 
 
-def _sections(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _sections(facts: Mapping[str, Any], source: ZooConfig) -> Iterator[tuple[str, Any]]:
     config, card = facts["config"], facts["config"]["card"]
     yield facts["name"], card["summary"]
     shape = "x".join(map(str, facts["image"]))
@@ -198,7 +199,7 @@ def _sections(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "Training recipe", _yaml(config["training"])
     yield "How it was trained", _yaml(config["trained"]) if config["trained"] else "not yet"
     yield "Weights", _yaml(config["weights"]) if config["weights"] else "none yet"
-    yield "What it is worth", _worth(facts["config"])
+    yield "What it is worth", _worth(source)
     if facts["available"]:
         yield (
             "To use it",
@@ -208,13 +209,12 @@ def _sections(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "To use it", f"{facts['unavailable_because']}: {facts['to_make_available']}"
 
 
-def _worth(config: Mapping[str, Any]) -> Any:
-    evaluated, weights = config["evaluated"], config["weights"]
-    if not evaluated:
-        return f"not measured yet: genzoo evaluate {config['name']}"
-    if not weights or evaluated["weights_sha256"] != weights["sha256"]:
-        return f"measured on other weights than these: genzoo evaluate {config['name']}"
-    return figures_table(evaluated["figures"], evaluated["floor"])
+def _worth(config: ZooConfig) -> Any:
+    if config.evaluated is None:
+        return f"not measured yet: genzoo evaluate {config.name}"
+    if config.measured is None:
+        return f"measured on other weights than these: genzoo evaluate {config.name}"
+    return worth(config.measured.model_dump())
 
 
 def _pairs(values: Mapping[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.table import Table
 
     from genzoo.errors import GenzooError
@@ -24,6 +24,7 @@ __all__ = [
     "print_json",
     "print_table",
     "table",
+    "worth",
 ]
 
 _NUMBERS = frozenset(
@@ -136,6 +137,30 @@ def figures_table(figures: Mapping[str, float], floor: Mapping[str, float]) -> T
     return table(rows, headers)
 
 
+def worth(found: Mapping[str, Any]) -> Group:
+    """Return what was measured: figures beside their floor, by class, the protocol, the notes.
+
+    `found` are the keys that `Evaluation.to_dict` and the block `evaluated` of a card share.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    lines = []
+    for name, values in found["by_class"].items():
+        lines.append(f"\n{name.replace('_', ' ')} by class, %: {_shares(values)}")
+        if floor := found["floor_by_class"].get(name):
+            lines.append(f"of the floor: {_shares(floor)}")
+    facts = [f"{key.replace('_', ' ')} {value}" for key, value in found["protocol"].items()]
+    facts += [f"date {found['date']}"] if "date" in found else []
+    lines.append(f"\nProtocol: {'; '.join(facts)}.")
+    lines += [f"Note: {note}." for note in found["notes"]]
+    return Group(figures_table(found["figures"], found["floor"]), *map(Text, lines))
+
+
+def _shares(values: Sequence[float | None]) -> str:
+    return " ".join("-" if value is None else f"{100 * value:.1f}" for value in values)
+
+
 def _print_lines(rows: Sequence[Mapping[str, Any]], headers: Mapping[str, str]) -> None:
     lines = [list(headers.values()), *([_cell(key, row[key]) for key in headers] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -161,5 +186,5 @@ def _cell(key: str, value: Any) -> str:
     if key == "fid_ratio":
         return f"{value:.2f}"
     if key == "label_agreement":
-        return f"{100 * value:.1f}%"
+        return f"{100 * value:.2f}%"  # of 10,000 samples, one is so much
     return str(value)

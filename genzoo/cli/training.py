@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.arguments import DataFolder, Device, model_names
+from genzoo.evaluation.protocol import CURVE_SAMPLES
 from genzoo.files import check_writable
 
 __all__ = ["train"]
@@ -47,7 +48,7 @@ def train(
         typer.Option(
             min=1,
             metavar="N",
-            help="Measure FID on 2,000 samples every N steps, into evaluations.jsonl.",
+            help=f"Measure FID on {CURVE_SAMPLES:,} samples every N steps, into evaluations.jsonl.",
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,

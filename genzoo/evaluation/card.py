@@ -97,6 +97,7 @@ def write_card(evaluation: Evaluation, path: Path) -> None:
             name: _round(value) if isinstance(value, float) else value
             for name, value in protocol.items()
         },
+        notes=evaluation.notes,
         weights_sha256=weights_sha256,
         date=datetime.date.today().isoformat(),
     )

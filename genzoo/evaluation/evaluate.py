@@ -17,7 +17,7 @@ from genzoo.errors import UnsupportedError
 from genzoo.evaluation import metrics
 from genzoo.evaluation.protocol import IMPORTANCE_SAMPLES, LIKELIHOOD_IMAGES
 from genzoo.evaluation.ruler import Progress, Ruler, silent
-from genzoo.evaluation.sources import Sight, exact, real, thumbnails
+from genzoo.evaluation.sources import Sight, exact, real
 from genzoo.loading import load
 from genzoo.model import Model
 from genzoo.objectives.base import HasLogLikelihood, KnowsSupport
@@ -79,7 +79,8 @@ def evaluate(
     images at a time as keep within memory, and `device` is for a model that is loaded here. Raises
     UnknownNameError, UnsupportedError, DataError, or what `load` raises.
     """
-    if importance_samples < 1 or (likelihood_images is not None and likelihood_images < 1):
+    counts = [importance_samples, *([] if likelihood_images is None else [likelihood_images])]
+    if not all(isinstance(count, int) and count >= 1 for count in counts):
         raise UnsupportedError(
             "a likelihood needs at least one image and one importance sample.",
             hint="Ask for 1 or more of each.",
@@ -142,7 +143,7 @@ def _measure(
 
 def _memorization(ruler: Ruler, sight: Sight) -> tuple[dict[str, float], dict[str, float], Tensor]:
     """Return figures of samples, those of test images, and samples beside their neighbours."""
-    training = thumbnails(ruler.training, ruler.batch_size)
+    training = ruler.thumbnails_of_training()
     looked_up = [sight.thumbnails, ruler.reference.thumbnails]
     count, found = min(map(len, looked_up)), []
     for images in looked_up:
@@ -163,8 +164,8 @@ def _memorization(ruler: Ruler, sight: Sight) -> tuple[dict[str, float], dict[st
 @exact()
 def _likelihood(
     model: Model, ruler: Ruler, importance_samples: int, most: int | None
-) -> tuple[dict[str, float], dict[str, int], tuple[str, ...]]:
-    """Return the figures of a likelihood that the model has of test images, and of how many.
+) -> tuple[dict[str, float], dict[str, Any], tuple[str, ...]]:
+    """Return the figures of a likelihood that the model has of test images, and its protocol.
 
     Or nothing, and a note why not where there could be one.
     """
@@ -190,4 +191,9 @@ def _likelihood(
     mean, pixels = float(nll.mean()), math.prod(images.shape[1:])
     error = float(nll.std(correction=0) / math.sqrt(done))
     figures = {"nll": mean, "nll_error": error, "bits_per_dim": mean / math.log(2) / pixels}
-    return figures, {"importance_samples": importance_samples, "likelihood_images": done}, ()
+    protocol = {
+        "likelihood_of": "images given their labels" if model.classes else "images",
+        "importance_samples": importance_samples,
+        "likelihood_images": done,
+    }
+    return figures, protocol, ()

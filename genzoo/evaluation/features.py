@@ -86,7 +86,9 @@ def find_extractor(dataset: str, name: str | None = None) -> Extractor:
     if made_for_it:
         return made_for_it[0]
     known.dataset(dataset)  # raises for one that does not exist: no extractor would help
-    names = ", ".join(f"--extractor {other}" for other in known.extractors)
+    # Those for images of any size first: a classifier of something else is a last resort.
+    others = sorted(known.extractors.values(), key=lambda spec: spec.image is not None)
+    names = ", ".join(f"--extractor {spec.name}" for spec in others)
     raise UnknownNameError(
         f"no extractor is made for the dataset {dataset!r}.",
         hint=f"Choose one: {names}; or install a plugin that brings one.",
@@ -113,6 +115,11 @@ def load_extractor(spec: Extractor, device: torch.device) -> FeatureExtractor:
             f"extractor {spec.name!r} built {extractor!r}.",
             hint="Its factory must return a genzoo.evaluation.features.FeatureExtractor.",
         )
+    if not isinstance(getattr(extractor, "num_features", None), int):
+        raise PluginError(
+            f"extractor {spec.name!r} does not say how many features it has.",
+            hint="What its factory returns needs `num_features`, a whole number.",
+        )
     return extractor.requires_grad_(False).eval().to(device)
 
 
@@ -124,7 +131,14 @@ def classifier(spec: Extractor) -> FeatureExtractor:
             f"the package of {spec.weights} is not installed.", hint="Install what brings it."
         )
     tensors, header = weights_format.read(file, sha256=spec.sha256)
-    network = Classifier(**header["network"])
-    network.load_state_dict(tensors)
+    try:
+        network = Classifier(**header["network"])
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"{file} does not hold the classifier of extractor {spec.name!r}: {reason}",
+            hint="Write it with the header that genzoo/evaluation/train_extractor.py gives it.",
+        ) from None
     network.sha256 = spec.sha256
     return network

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-import urllib.error
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
@@ -18,6 +18,8 @@ from genzoo.weights.format import file_sha256
 __all__ = ["Inception", "inception"]
 
 _AT_ONCE = 32  # images: at 299x299, a layer's output of 500 would be gigabytes
+_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+"""Of the weights, ported from TensorFlow, that torch-fidelity and pytorch-fid measure with."""
 
 
 class Inception(FeatureExtractor):
@@ -63,7 +65,7 @@ def inception(spec: Extractor) -> Inception:
     target = Path(torch.hub.get_dir()) / "checkpoints" / URL_INCEPTION_V3.rpartition("/")[2]
     if not target.is_file():
         _download(URL_INCEPTION_V3, target)
-    elif not file_sha256(target).startswith(_hash_prefix(target)):
+    elif file_sha256(target) != _SHA256:
         raise WeightsError(
             f"{target} does not hold the weights of the extractor 'inception'.",
             hint="Delete it, and it is downloaded anew where there is a network.",
@@ -71,18 +73,12 @@ def inception(spec: Extractor) -> Inception:
     return Inception(target)
 
 
-def _hash_prefix(target: Path) -> str:
-    """Return the first digits of the file's sha256, which its name ends in."""
-    return target.stem.rpartition("-")[2]
-
-
 def _download(url: str, target: Path) -> None:
-    prefix = _hash_prefix(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with patience():
-            torch.hub.download_url_to_file(url, str(target), hash_prefix=prefix, progress=False)
-    except (OSError, RuntimeError, ValueError, urllib.error.URLError) as error:
+            torch.hub.download_url_to_file(url, str(target), hash_prefix=_SHA256, progress=False)
+    except (OSError, RuntimeError, ValueError, HTTPException) as error:
         raise WeightsError(
             f"cannot get the weights of the extractor 'inception' from {url}: {error}.",
             hint=f"Go where there is a network, or put the file at {target} yourself.",

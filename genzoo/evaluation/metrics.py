@@ -24,7 +24,7 @@ __all__ = [
     "prdc",
 ]
 
-_CHUNK = 1000  # rows of a distance matrix at a time
+_DISTANCES = 10_000_000  # of a distance matrix at a time: what is computed of them is some copies
 _PART = 8192  # training images at a time
 _COPY = 1 / 3
 
@@ -96,7 +96,8 @@ def prdc(real: Tensor, generated: Tensor, k: int = NEIGHBOURS) -> dict[str, floa
     real_radii, generated_radii = _radii(real, k), _radii(generated, k)
     in_a_real_ball = torch.zeros(len(generated), dtype=torch.long, device=real.device)
     recalled, covered = [], []
-    for rows, radii in zip(real.split(_CHUNK), real_radii.split(_CHUNK), strict=True):
+    chunk = _rows_of(generated)
+    for rows, radii in zip(real.split(chunk), real_radii.split(chunk), strict=True):
         distances = torch.cdist(rows, generated)  # (chunk, N)
         inside = distances < radii[:, None]
         in_a_real_ball += inside.sum(0)
@@ -113,9 +114,15 @@ def prdc(real: Tensor, generated: Tensor, k: int = NEIGHBOURS) -> dict[str, floa
 def _radii(features: Tensor, k: int) -> Tensor:
     """Return each row's distance (N,) to its k-th nearest neighbour, itself not counted."""
     parts = [
-        torch.cdist(rows, features).kthvalue(k + 1, dim=1).values for rows in features.split(_CHUNK)
+        torch.cdist(rows, features).kthvalue(k + 1, dim=1).values
+        for rows in features.split(_rows_of(features))
     ]
     return torch.cat(parts)
+
+
+def _rows_of(columns: Tensor) -> int:
+    """Return how many rows of a matrix of distances to these fit into memory at a time."""
+    return max(1, _DISTANCES // len(columns))
 
 
 def label_agreement(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "CARD_IMPORTANCE_SAMPLES",
+    "CURVE_SAMPLES",
     "FLOOR_DRAWS",
     "IMPORTANCE_SAMPLES",
     "KID_SUBSETS",
@@ -15,6 +16,8 @@ __all__ = [
 ]
 
 SAMPLES = 10_000
+CURVE_SAMPLES = 2_000
+"""Of a figure during training, which should not take as long as the steps from one to the next."""
 FLOOR_DRAWS = 5
 """Draws of training images that the floor of FID is the mean of, where the set has as many."""
 NEIGHBOURS = 5

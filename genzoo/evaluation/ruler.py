@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from genzoo._version import __version__
 from genzoo.data.fitting import ImageDataset, Split
@@ -21,7 +22,7 @@ from genzoo.evaluation.protocol import (
     NEIGHBOURS,
     SAMPLES,
 )
-from genzoo.evaluation.sources import Sight, generated, open_split, real, shuffled
+from genzoo.evaluation.sources import Sight, generated, open_split, real, shuffled, thumbnails
 from genzoo.model import Model
 from genzoo.registry.config import ZooConfig
 
@@ -101,7 +102,7 @@ class Ruler:
         most = len(self.training)
         if samples is None or at_most:
             return min(samples or SAMPLES, most)
-        if not NEIGHBOURS < samples <= most:
+        if not isinstance(samples, int) or not NEIGHBOURS < samples <= most:
             raise UnsupportedError(
                 f"cannot evaluate {samples} samples: {self.dataset} has {most} training images, "
                 "and the floor is measured on as many.",
@@ -112,22 +113,27 @@ class Ruler:
     def _floor_fids(self) -> list[float]:
         """Return the FID of each draw of the floor: one alone would hang on a few odd images."""
         draws = max(1, min(FLOOR_DRAWS, len(self.training) // self.samples))
-        features = [self.floor.features]
-        for draw in range(1, draws):
-            rows = self.order[draw * self.samples : (draw + 1) * self.samples]
-            sight = self._look(self.training, rows, f"draw {draw + 1} of {draws}")
-            features.append(sight.features)
-        fids = []
-        self.progress("metrics of the floor", 0, draws)
-        for seen in features:
-            fids.append(metrics.fid(self.reference.features, seen))
-            self.progress("metrics of the floor", len(fids), draws)
+        sight, fids = self.floor, []
+        for draw in range(draws):
+            if draw:  # one at a time: their features together could be more than memory holds
+                rows = self.order[draw * self.samples : (draw + 1) * self.samples]
+                sight = self._look(self.training, rows, f"draw {draw + 1} of {draws}")
+            self.progress("metrics of the floor", draw, draws)
+            fids.append(self.fid(sight))
+            self.progress("metrics of the floor", draw + 1, draws)
         return fids
 
     @property
     def floor_fid(self) -> float:
         """The FID of as many real training images as samples, the mean over all draws."""
         return sum(self.floor_fids) / len(self.floor_fids)
+
+    @property
+    def floor_spread(self) -> float | None:
+        """The standard deviation of the draws' FID; None where one draw is all that the set has."""
+        if len(self.floor_fids) < 2:
+            return None
+        return float(torch.tensor(self.floor_fids).std(correction=0))
 
     def _look(self, dataset: Any, rows: Any, stage: str) -> Sight:
         batches = real(dataset, rows, self.batch_size)
@@ -147,6 +153,10 @@ class Ruler:
         # Against the training split, the floor's images are their own reference: only rounding is
         # left. So it is where a plugin's set has equal splits.
         return fid / self.floor_fid if self.split == "test" and self.floor_fid > 0 else None
+
+    def thumbnails_of_training(self) -> Tensor:
+        """Return all training images, uint8 (N, C, h, w), of 32 pixels a side at most."""
+        return thumbnails(self.training, self.batch_size, self._stage("all training images"))
 
     def look_at(self, model: Model) -> Sight:
         """Return what the extractor sees in `samples` images that the model draws."""
@@ -211,7 +221,7 @@ class Ruler:
             "extractor_sha256": self.extractor.sha256,
             "features": self.extractor.num_features,
             "floor_draws": len(self.floor_fids),
-            "floor_spread": float(torch.tensor(self.floor_fids).std(correction=0)),
+            "floor_spread": self.floor_spread,
             "neighbours": NEIGHBOURS,
             "kid_subsets": KID_SUBSETS,
             "kid_subset_size": min(KID_SUBSET_SIZE, self.samples, len(self.reference.features)),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genzoo.data.fitting import ImageDataset, Split, TensorImages, fit_images
 from genzoo.data.load import load_dataset, load_named
-from genzoo.errors import ConfigError, DataError, UnsupportedError
+from genzoo.errors import ConfigError, DataError, PluginError, UnsupportedError
 from genzoo.evaluation.features import FeatureExtractor
 from genzoo.model import Model
 from genzoo.noise import check_seed
@@ -70,7 +70,7 @@ class Sight:
         progress(0, total)
         for images, labels in batches:
             fitted = images if spec.image is None else fit_images(images, spec.image)
-            seen, logits = extractor(fitted.to(device))
+            seen, logits = _seen(extractor, spec, fitted.to(device))
             features.append(seen.float().cpu())
             predicted += [] if logits is None else [logits.argmax(1).cpu()]
             wanted += [] if labels is None else [labels.cpu()]
@@ -100,6 +100,26 @@ class Sight:
         return torch.cat([torch.cat([row, blank])[:columns] for row in rows])
 
 
+def _seen(
+    extractor: FeatureExtractor, spec: Extractor, images: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Return what an extractor makes of images; PluginError where that is not what it promises."""
+    features, logits = extractor(images)
+    promised = (len(images), extractor.num_features)
+    if tuple(features.shape) != promised or not features.isfinite().all():
+        values = "" if features.isfinite().all() else ", not all of them finite"
+        raise PluginError(
+            f"extractor {spec.name!r} gives features of shape {tuple(features.shape)}{values}.",
+            hint=f"For these images it must give finite ones of shape {promised}.",
+        )
+    if logits is not None and (logits.ndim != 2 or len(logits) != len(images)):
+        raise PluginError(
+            f"extractor {spec.name!r} gives logits of shape {tuple(logits.shape)}.",
+            hint=f"For these images they must be ({len(images)}, classes), or None.",
+        )
+    return features, logits
+
+
 def open_split(
     config: ZooConfig, dataset: str | None, split: Split, root: Path | None
 ) -> ImageDataset:
@@ -124,7 +144,7 @@ def open_split(
 
 def real(dataset: ImageDataset, rows: Sequence[int], batch_size: int) -> Iterator[LabelledImages]:
     """Yield uint8 images (b, C, H, W) of these rows of a dataset, and their labels (b,) or None."""
-    if batch_size < 1:
+    if not isinstance(batch_size, int) or batch_size < 1:
         raise UnsupportedError(f"batch_size is {batch_size!r}.", hint="Use 1 or more.")
     for start in range(0, len(rows), batch_size):
         chosen = torch.as_tensor(rows[start : start + batch_size])
@@ -154,13 +174,24 @@ def shuffled(size: int, seed: int) -> list[int]:
     return order
 
 
-def thumbnails(images: Tensor | ImageDataset, batch_size: int = 500) -> Tensor:
-    """Return uint8 images (N, C, h, w) of 32 pixels a side at most."""
+def thumbnails(
+    images: Tensor | ImageDataset,
+    batch_size: int = 500,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tensor:
+    """Return uint8 images (N, C, h, w) of 32 pixels a side at most.
+
+    `progress` is told (how many are done, of how many) of a dataset that must be read anew.
+    """
     if not isinstance(images, Tensor):
         if isinstance(images, TensorImages):
             return thumbnails(images.images)
-        batches = real(images, range(len(images)), batch_size)
-        return torch.cat([thumbnails(batch) for batch, _ in batches])
+        small, done = [], 0
+        for batch, _ in real(images, range(len(images)), batch_size):
+            small.append(thumbnails(batch))
+            done += len(batch)
+            progress(done, len(images))
+        return torch.cat(small)
     _, channels, height, width = images.shape
     scale = min(1.0, _THUMBNAIL / max(height, width))
     size = ImageSpec(channels, max(1, round(height * scale)), max(1, round(width * scale)))

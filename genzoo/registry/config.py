@@ -83,7 +83,7 @@ class TrainedConfig(Config):
     torch: str
     """The version of PyTorch."""
     fid_ratio_by_step: dict[int, float] = Field(default_factory=dict)
-    """FID over its floor on the way, on 2,000 samples; of a run with `--evaluate-every`."""
+    """FID over its floor on the way, as `--evaluate-every` measures it: no card's figures."""
 
 
 class CardConfig(Config):
@@ -116,6 +116,8 @@ class EvaluatedConfig(Config):
     """The same for the real training images."""
     protocol: dict[str, str | int | float | None]
     """How they were measured: counts, seed, split, extractor."""
+    notes: tuple[str, ...] = ()
+    """What could not be measured, and why."""
     weights_sha256: str
     """The weights that they belong to."""
     date: str

@@ -9,20 +9,20 @@ from pathlib import Path
 from genzoo.errors import TrainingError, UnknownNameError
 from genzoo.evaluation.features import find_extractor
 from genzoo.evaluation.metrics import prdc
+from genzoo.evaluation.protocol import CURVE_SAMPLES
 from genzoo.evaluation.ruler import Ruler, open_splits
 from genzoo.registry.config import ZooConfig
 from genzoo.training.callbacks import Callback, Lines, Run
 
-__all__ = ["SAMPLES", "Evaluations", "fid_ratio_by_step"]
+__all__ = ["Evaluations", "fid_ratio_by_step"]
 
 _FILE = "evaluations.jsonl"
-SAMPLES = 2_000  # a fifth of a card's: a glance should not take as long as the steps between two
 
 
 class Evaluations(Callback):
     """`evaluations.jsonl`: FID, its ratio to the floor and coverage, every `every` steps.
 
-    On 2,000 samples, so that the figures are those of no card: a floor falls as samples rise.
+    On `CURVE_SAMPLES`, so that the figures are those of no card: a floor falls as samples rise.
     Raises TrainingError for an `every` under 1 or a dataset that no extractor is made for, and what
     `open_splits` raises.
     """
@@ -46,7 +46,7 @@ class Evaluations(Callback):
 
     def on_start(self, run: Run) -> None:
         """Look at the real images, and start the file or go on with it."""
-        self._ruler = Ruler(run.model, samples=SAMPLES, at_most=True, splits=self._splits)
+        self._ruler = Ruler(run.model, samples=CURVE_SAMPLES, at_most=True, splits=self._splits)
         self._lines.start(run)
 
     def on_step(self, run: Run) -> None:

@@ -16,8 +16,10 @@ import yaml
 
 import genzoo
 from genzoo.evaluation.evaluate import evaluate
+from genzoo.evaluation.protocol import CARD_IMPORTANCE_SAMPLES
 from genzoo.registry.catalog import find
 from genzoo.registry.config import read_config
+from genzoo.training.publish import publish
 
 NAME = "mlp-gan-digits"
 FEW = ("--samples", 60, "--device", "cpu")
@@ -93,6 +95,36 @@ def test_a_note_says_why_there_is_no_likelihood(done, runs: Path) -> None:
     assert text.splitlines()[-1].startswith("Note: no nll: ")
 
 
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory, recipes: Path) -> Path:
+    """The zoo config of a model, published, whose likelihood is one of grey levels."""
+    folder = tmp_path_factory.mktemp("counted")
+    recipe = yaml.safe_load((recipes / "tiny-vae.yaml").read_text())
+    recipe["architecture"]["config"]["likelihood"] = "categorical"
+    card = folder / "card.yaml"
+    card.write_text(yaml.safe_dump(recipe, sort_keys=False))
+    genzoo.train(card, folder / "run", device="cpu", progress=False)
+    publish(folder / "run", card)
+    return card
+
+
+def test_a_likelihood_of_as_many_images_and_draws_as_asked_for(done, counted: Path) -> None:
+    counts = ("--importance-samples", 3, "--likelihood-images", 7)
+    found = json.loads(done("evaluate", counted, *FEW, *counts, "--json"))
+    assert found["protocol"]["importance_samples"] == 3
+    assert found["protocol"]["likelihood_images"] == 7
+    assert found["figures"]["nll"] > 0
+
+
+def test_a_card_s_likelihood_is_by_more_draws_of_all_images(done, counted: Path) -> None:
+    done("evaluate", counted, "--device", "cpu", "--write-card")
+    measured = read_config(counted).measured
+    assert measured is not None
+    assert measured.figures["nll"] > 0
+    assert measured.protocol["importance_samples"] == CARD_IMPORTANCE_SAMPLES
+    assert measured.protocol["likelihood_images"] == 297
+
+
 def test_the_card_is_written_and_shown(cli, done, tmp_path: Path) -> None:
     source = find(NAME).path.read_text(encoding="utf-8")
     data = {k: v for k, v in yaml.safe_load(source).items() if k != "evaluated"}
@@ -120,7 +152,7 @@ def test_the_card_is_written_and_shown(cli, done, tmp_path: Path) -> None:
         (["no/such/run"], "no/such/run"),
         ([NAME, "--dataset", "digit"], "Did you mean 'digits'"),
         ([NAME, "--dataset", "folder", "--extractor", "digits"], "cannot be compared with folder"),
-        ([NAME, "--dataset", "cifar10"], "--extractor digits"),
+        ([NAME, "--dataset", "cifar10"], "--extractor inception"),
         ([NAME, "--extractor", "digit"], "Did you mean 'digits'"),
         ([NAME, "--samples", 1501], "cannot evaluate 1501 samples: digits has 1500"),
         ([NAME, "--samples", 5], "Ask for 6 to 1500 samples"),

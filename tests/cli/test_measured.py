@@ -18,6 +18,7 @@ EVALUATED = {
     "by_class": {"label_agreement": [0.5, None]},
     "floor_by_class": {"label_agreement": [0.9, None]},
     "protocol": {"samples": 1500, "seed": 0, "split": "test", "labels": None},
+    "notes": ["no nll: nobody knows"],
     "weights_sha256": SHA256,
     "date": "2026-01-31",
 }
@@ -56,7 +57,7 @@ def test_a_measured_model(done, zoo) -> None:
     assert [row(done, name)[key] for key in COLUMNS] == [1.23456, 1.5, 0.98765]
     cells = done("list", name).splitlines()[1].split()
     at = cells.index("1.23")
-    assert cells[at : at + 3] == ["1.23", "1.50", "98.8%"]
+    assert cells[at : at + 3] == ["1.23", "1.50", "98.77%"]
 
     assert [genzoo.info(name)[key] for key in COLUMNS] == [1.23456, 1.5, 0.98765]
     assert json.loads(done("info", name, "--json"))["config"]["evaluated"] == EVALUATED
@@ -65,6 +66,10 @@ def test_a_measured_model(done, zoo) -> None:
     assert line.split()[1:3] == ["1.235", "0.823"]
     (line,) = (line for line in lines if line.startswith("fid_ratio "))
     assert line.split()[1:3] == ["1.5", "-"]
+    assert "label agreement by class, %: 50.0 -" in lines
+    assert "of the floor: 90.0 -" in lines
+    assert "Protocol: labels None; samples 1500; seed 0; split test; date 2026-01-31." in lines
+    assert "Note: no nll: nobody knows." in lines
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,29 @@ def test_the_card_has_the_figures_and_how_they_were_measured(
     assert found.date in (today.isoformat(), (today - datetime.timedelta(days=1)).isoformat())
 
 
+def test_the_card_that_ships_has_what_is_measured(evaluation: Evaluation) -> None:
+    """Figures on a card are those of the weights and of this code, whoever wrote them there."""
+    shipped = read_config(find(NAME).path).measured
+    assert shipped is not None
+    for name in ("fid", "fid_ratio", "kid", "nearest_train", "density"):
+        assert shipped.figures[name] == pytest.approx(evaluation.figures[name], rel=1e-3)
+    # A share moves by one image of 297 where another processor rounds one grey level otherwise.
+    assert shipped.figures == pytest.approx(dict(evaluation.figures), abs=0.01, rel=1e-3)
+    assert shipped.floor == pytest.approx(dict(evaluation.floor), abs=0.01, rel=1e-3)
+    where = {"genzoo", "torch", "device", "weights_sha256"}
+    assert {k: v for k, v in shipped.protocol.items() if k not in where} == {
+        k: v for k, v in evaluation.protocol.items() if k not in where
+    }
+
+
+def test_what_could_not_be_measured_is_on_the_card(card: Path, evaluation: Evaluation) -> None:
+    notes = ("no nll: it is no probability", "another")
+    write_card(dataclasses.replace(evaluation, notes=notes), card)
+    found = read_config(card).evaluated
+    assert found is not None
+    assert found.notes == notes
+
+
 def test_every_line_and_comment_is_kept(card: Path, evaluation: Evaluation) -> None:
     before = card.read_text(encoding="utf-8")
     write_card(evaluation, card)

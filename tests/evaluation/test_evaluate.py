@@ -238,8 +238,12 @@ def test_as_many_test_images_as_there_are_make_the_picture(
 ) -> None:
     shaded(tmp_path / "train", {"a": 0, "b": 100}, 10)
     shaded(tmp_path / "test", {"a": 0}, 7)
-    worth = evaluate(of_folder(planted, tmp_path), extractor="digits")
+    told: list[tuple[str, int, int]] = []
+    model = of_folder(planted, tmp_path)
+    worth = evaluate(model, extractor="digits", progress=lambda *step: told.append(step))
     assert worth.protocol["reference_images"] == 7
+    # Files are read once more for neighbours, and of a large set that takes a while.
+    assert ("all training images", 20, 20) in told
     assert len(worth.pictures["neighbours"]) == 7 * 4
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from genzoo.cli.main import app
+from genzoo.errors import PluginError
 from genzoo.evaluation.evaluate import evaluate
 from genzoo.evaluation.features import find_extractor
 from genzoo.model import Model
@@ -118,6 +119,32 @@ def test_it_measures_other_datasets_in_its_own_size_and_knows_no_classes_of_thei
     assert worth.protocol["features"] == 4
     assert worth.figures["fid"] > worth.floor["fid"]
     assert not {"class_balance", "label_agreement"} & worth.figures.keys()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("num_features = 4", "widths = 4", "does not say how many features it has"),
+        ("num_features = 4", "num_features = 5", "features of shape (40, 4)"),
+        ("return pixels, pixels", "return pixels[:, :, None, None], None", "(40, 4, 1, 1)"),
+        ("return pixels, pixels", "return pixels / 0, None", "not all of them finite"),
+        ("return pixels, pixels", "return pixels, pixels[:1]", "logits of shape (1, 4)"),
+    ],
+)
+def test_an_extractor_that_breaks_its_promise_is_named(
+    installed: Callable[..., Path],
+    drawing: Callable[[Tensor], Model],
+    right: str,
+    wrong: str,
+    says: str,
+) -> None:
+    files = {"dots_plugin.py": PLUGIN, "dots_parts.py": PARTS.replace(right, wrong)}
+    installed("genzoo-dots", "1.0", {"dots": "dots_plugin"}, files)
+    model = drawing(torch.zeros(30, 1, 8, 8, dtype=torch.uint8))
+    with pytest.raises(PluginError, match="'brightest'") as raised:
+        evaluate(model, dataset="dots", samples=30)
+    assert says in raised.value.message
+    assert raised.value.hint
 
 
 def test_a_plugin_does_not_replace_the_extractor_of_the_zoos_own_datasets(

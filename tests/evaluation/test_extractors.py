@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from genzoo.data.load import load_named
 from genzoo.errors import PluginError, UnknownNameError, WeightsError
 from genzoo.evaluation.features import find_extractor, load_extractor
 from genzoo.evaluation.train_extractor import RECIPES, accuracy
-from genzoo.registry.catalog import package_file
+from genzoo.registry.catalog import find, package_file
 from genzoo.registry.discovery import registry
 from genzoo.registry.specs import Extractor
 from genzoo.weights import format as weights_format
@@ -91,6 +92,33 @@ def test_the_digits_extractor_is_as_good_as_stated() -> None:
 def test_the_others_are_as_good_as_stated(name: str) -> None:
     # Another machine may round another way: one image of 10,000 is allowed for.
     assert accuracy_on_test_split(SHIPPED[name]) == pytest.approx(SHIPPED[name].accuracy, abs=2e-4)
+
+
+def test_a_weights_file_of_something_else_is_named() -> None:
+    """A model's weights, say, by a mistake in a descriptor."""
+    weights = find("mlp-gan-digits").config.weights
+    assert weights is not None
+    spec = dataclasses.replace(SHIPPED["digits"], weights=weights.uri, sha256=weights.sha256)
+    with pytest.raises(WeightsError, match="not hold the classifier of extractor 'digits'") as said:
+        load_extractor(spec, CPU)
+    assert "mlp-gan-digits.safetensors" in said.value.message
+    assert said.value.hint
+
+
+@pytest.mark.parametrize("other", [{"depth": 3}, {"stages": [[8], [8]]}], ids=str)
+def test_weights_of_another_classifier_are_named(
+    other: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, file = SHIPPED["digits"], tmp_path / "others" / "digits.safetensors"
+    tensors, header = weights_format.read(file_of(spec), sha256=spec.sha256)
+    file.parent.mkdir()
+    (file.parent / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    weights_format.write(file, tensors, {**header, "network": {**header["network"], **other}})
+    sha256 = weights_format.file_sha256(file)
+    wrong = dataclasses.replace(spec, weights="pkg://others/digits.safetensors", sha256=sha256)
+    with pytest.raises(WeightsError, match="not hold the classifier"):
+        load_extractor(wrong, CPU)
 
 
 @every_one

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import sys
 import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from pickle import UnpicklingError
+from threading import Thread
 from typing import Any
 
 import pytest
 import torch
+import torch_fidelity.feature_extractor_inceptionv3 as theirs
 from torch import Tensor
 
 from genzoo.data import datasets
@@ -18,8 +22,6 @@ from genzoo.errors import UnsupportedError, WeightsError
 from genzoo.evaluation import inception
 from genzoo.evaluation.features import find_extractor, load_extractor
 from genzoo.weights.format import file_sha256
-
-theirs = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
 
 CPU = torch.device("cpu")
 FILE = theirs.URL_INCEPTION_V3.rpartition("/")[2]
@@ -63,10 +65,9 @@ def test_weights_of_another_network_are_refused(hub: Path) -> None:
 
 
 def published(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Rename the weights, as if they were those that torch-fidelity names."""
-    named = weights.rename(weights.with_name(f"inception-{file_sha256(weights)[:8]}.pth"))
-    monkeypatch.setattr(theirs, "URL_INCEPTION_V3", f"https://localhost/{named.name}")
-    return named
+    """Take the weights for those that everybody measures with."""
+    monkeypatch.setattr(inception, "_SHA256", file_sha256(weights))
+    return weights
 
 
 def test_code_in_a_weights_file_does_not_run(
@@ -100,6 +101,54 @@ def test_a_silent_server_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         with pytest.raises(WeightsError, match="timed out"):
             load_extractor(find_extractor("cifar10", "inception"), CPU)
+
+
+class BrokenServer(BaseHTTPRequestHandler):
+    """Says how long its answer is, and stops short of it."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"not a length\r\n")
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing on the tests' standard error."""
+
+
+def serve(handler: type[BaseHTTPRequestHandler], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answer the next call for the weights."""
+    server = HTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=server.handle_request, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/{FILE}"
+    monkeypatch.setattr(theirs, "URL_INCEPTION_V3", url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def test_an_answer_that_breaks_off_is_no_file(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(BrokenServer, monkeypatch)
+    with pytest.raises(WeightsError, match="cannot get the weights"):
+        load_extractor(find_extractor("cifar10", "inception"), CPU)
+    assert list(hub.iterdir()) == []
+
+
+def test_a_download_of_the_same_name_is_checked_in_full(
+    hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files may share the digits of the hash that the file's name holds; not all of them."""
+
+    class Other(BrokenServer):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"other weights")
+
+    alike = hashlib.sha256(b"other weights").hexdigest()[:8] + "0" * 56
+    monkeypatch.setattr(inception, "_SHA256", alike)
+    serve(Other, monkeypatch)
+    with pytest.raises(WeightsError, match="cannot get the weights"):
+        load_extractor(find_extractor("cifar10", "inception"), CPU)
+    assert list(hub.iterdir()) == []
 
 
 class Untrained(theirs.FeatureExtractorInceptionV3):  # type: ignore[misc]

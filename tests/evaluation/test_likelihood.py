@@ -71,6 +71,8 @@ def test_a_probability_of_grey_levels_gives_nats_and_bits(likelihood: str) -> No
     assert found.figures["bits_per_dim"] == pytest.approx(bits)
     assert 0 < found.figures["bits_per_dim"] < 20
     assert (found.protocol["importance_samples"], found.protocol["likelihood_images"]) == (3, 24)
+    # A model that is told the class is not to be compared with one that is not.
+    assert found.protocol["likelihood_of"] == "images given their labels"
     assert found.notes == ()
     assert not {"nll", "bits_per_dim"} & found.floor.keys()
 
@@ -180,6 +182,7 @@ def test_one_grey_image_among_black_and_white_ones_makes_it_no_probability(tmp_p
         assert "nll" not in found.figures
     found = measure(model, samples=12, extractor="digits", likelihood_images=11)
     assert found.notes == ()
+    assert found.protocol["likelihood_of"] == "images"
     assert found.figures["nll"] > 0
 
 

@@ -80,6 +80,26 @@ def test_prdc_is_what_the_paper_defines(real: Tensor, fake: Tensor, k: int) -> N
     assert metrics.prdc(real, fake, k) == pytest.approx(expected, abs=1e-12)
 
 
+def test_prdc_does_not_depend_on_how_much_is_computed_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, fake = normal(1, 60, 3), normal(2, 50, 3)
+    at_once = metrics.prdc(real, fake)
+    rows: list[int] = []
+    cdist = torch.cdist
+
+    def counted(a: Tensor, b: Tensor) -> Tensor:
+        rows.append(len(a))
+        return cdist(a, b)
+
+    monkeypatch.setattr(torch, "cdist", counted)
+    monkeypatch.setattr(metrics, "_DISTANCES", 600)
+    assert metrics.prdc(real, fake) == at_once
+    assert max(rows) == 12
+    monkeypatch.setattr(metrics, "_DISTANCES", 1)  # less than a row: a row all the same
+    assert metrics.prdc(real, fake) == at_once
+
+
 def test_prdc_of_more_than_a_chunk() -> None:
     real, fake, k = normal(0, 1203, 4).numpy(), normal(1, 1001, 4, shift=1.0).numpy(), 5
 

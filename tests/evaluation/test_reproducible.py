@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,15 @@ def test_nor_where_convolutions_and_attention_add_up(architecture: str) -> None:
     one, few = (evaluate(model, samples=60, batch_size=size) for size in (1, 50))
     assert rounded(one.figures) == rounded(few.figures)
     assert one.by_class == few.by_class
+
+
+@pytest.mark.skipif(not os.environ.get("GENZOO_DATA"), reason="needs GENZOO_DATA with MNIST")
+@pytest.mark.parametrize("name", ["dcgan-mnist", "vae-binarized-mnist"])
+def test_nor_for_models_that_ship(name: str) -> None:
+    options = {"samples": 1000, "likelihood_images": 20, "importance_samples": 5, "device": "cpu"}
+    one, other = (evaluate(name, batch_size=size, **options) for size in (50, 128))
+    assert rounded(one.figures) == rounded(other.figures)
+    assert rounded(one.floor) == rounded(other.floor)
 
 
 def test_the_global_generator_is_no_part_of_it(usual: Evaluation) -> None:
@@ -152,7 +162,10 @@ def test_progress_is_told_of_every_stage() -> None:
 
 
 def test_a_small_set_is_measured_with_all_it_has(training: TensorImages) -> None:
-    assert measure(samples=None).protocol["samples"] == len(training)
+    found = measure(samples=None).protocol
+    assert found["samples"] == len(training)
+    # One draw of its training images is all that it has, so nobody knows how another would differ.
+    assert (found["floor_draws"], found["floor_spread"]) == (1, None)
 
 
 def test_against_the_training_split_there_is_no_floor_to_divide_by() -> None:
@@ -182,6 +195,10 @@ def test_a_number_of_samples_that_cannot_be_measured(samples: int) -> None:
         ({"dataset": "digit"}, "'digit'"),
         ({"extractor": "digit"}, "'digit'"),
         ({"likelihood_images": 0}, "at least one image"),
+        ({"samples": 100.5}, "cannot evaluate 100.5 samples"),
+        ({"batch_size": 1.5}, "batch_size is 1.5"),
+        ({"importance_samples": 1.5}, "at least one image"),
+        ({"likelihood_images": "all"}, "at least one image"),
         ({"importance_samples": 0}, "at least one image"),
     ],
     ids=str,
@@ -196,7 +213,8 @@ def test_what_cannot_be_is_refused(wrong: dict[str, Any], says: str) -> None:
 def test_a_dataset_that_no_extractor_is_made_for() -> None:
     with pytest.raises(UnknownNameError, match="'cifar10'") as raised:
         measure(dataset="cifar10")
-    assert "--extractor digits" in raised.value.hint
+    # Its own features are for any image; those of digits would be a last resort.
+    assert raised.value.hint.startswith("Choose one: --extractor inception, --extractor digits")
 
 
 def test_a_model_without_a_likelihood_has_no_nll(usual: Evaluation) -> None:

@@ -52,6 +52,8 @@ def test_images_are_made_and_seen_without_tf32() -> None:
     found: list[bool] = []
 
     class Looks(FeatureExtractor):
+        num_features = 64
+
         def forward(self, images: Tensor) -> tuple[Tensor, None]:
             found.extend(backend.allow_tf32 for backend in backends)
             return images.flatten(1).float(), None

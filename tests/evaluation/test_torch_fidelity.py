@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch_fidelity
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -14,8 +15,6 @@ from genzoo.data.fitting import TensorImages
 from genzoo.evaluation.evaluate import evaluate
 from genzoo.evaluation.features import find_extractor, load_extractor
 from genzoo.model import Model
-
-torch_fidelity = pytest.importorskip("torch_fidelity")
 
 NAME = "genzoo-digits"
 
