@@ -15,8 +15,7 @@ from genzoo.registry.catalog import find
 
 NAMES = genzoo.list_models()
 BYTES_PER_MODEL = 5e6
-# A hundredth of a grey level: processors sum in another order for another batch size.
-ROUNDING = 0.01 / 255
+ROUNDING = 1e-5
 
 
 @cache
