@@ -92,6 +92,14 @@ def test_its_card_was_measured_by_the_protocol_as_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_its_card_says_how_fid_fell_while_it_was_trained(name: str) -> None:
+    trained = find(name).config.trained
+    assert trained is not None
+    assert len(trained.fid_ratio_by_step) > 1
+    assert max(trained.fid_ratio_by_step) == trained.steps
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_no_class_has_collapsed(name: str) -> None:
     model = load(name)
     classes = model.classes or 1
