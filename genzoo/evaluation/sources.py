@@ -106,8 +106,9 @@ def _seen(
     """Return what an extractor makes of images; PluginError where that is not what it promises."""
     features, logits = extractor(images)
     promised = (len(images), extractor.num_features)
-    if tuple(features.shape) != promised or not features.isfinite().all():
-        values = "" if features.isfinite().all() else ", not all of them finite"
+    finite = bool(features.isfinite().all())
+    if tuple(features.shape) != promised or not finite:
+        values = "" if finite else ", not all of them finite"
         raise PluginError(
             f"extractor {spec.name!r} gives features of shape {tuple(features.shape)}{values}.",
             hint=f"For these images it must give finite ones of shape {promised}.",

@@ -104,7 +104,7 @@ def test_a_silent_server_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 class BrokenServer(BaseHTTPRequestHandler):
-    """Says how long its answer is, and stops short of it."""
+    """Answers in chunks, and gives no length where that of a chunk should be."""
 
     def do_GET(self) -> None:
         self.send_response(200)

@@ -100,7 +100,8 @@ def test_prdc_does_not_depend_on_how_much_is_computed_at_a_time(
     assert metrics.prdc(real, fake) == at_once
 
 
-def test_prdc_of_more_than_a_chunk() -> None:
+def test_prdc_of_more_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_DISTANCES", 1_000_000)  # 831 and 999 rows at a time
     real, fake, k = normal(0, 1203, 4).numpy(), normal(1, 1001, 4, shift=1.0).numpy(), 5
 
     def distances(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
