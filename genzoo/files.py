@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ __all__ = [
     "atomic_folder",
     "check_writable",
     "expand_home",
+    "file_sha256",
     "user_cache",
     "write_text",
 ]
@@ -96,6 +98,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
         _sync(path.parent)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hex sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`genzoo list`, `info` and `plugins`: what there is. Nothing here imports torch."""
+"""`genzoo list` and `info`: what there is. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from genzoo.cli.output import console, print_json, print_table, table, worth
 
 if TYPE_CHECKING:
     from genzoo.registry.config import ZooConfig
-    from genzoo.registry.discovery import Plugin, Registry
+    from genzoo.registry.discovery import Registry
 
-__all__ = ["info", "list_", "plugins"]
+__all__ = ["AsJson", "info", "list_"]
 
 _MODELS = {
     "name": "name",
@@ -48,6 +48,7 @@ _PARTS = {
         *("name", "summary", "image", "datasets", "accuracy", "license"),
         *("distribution", "version"),
     ),
+    "callbacks": ("name", "summary", "order", "default", "distribution", "version"),
 }
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -73,6 +74,9 @@ def list_(
     extractors: Annotated[
         bool, typer.Option("--extractors", help="List the installed feature extractors instead.")
     ] = False,
+    callbacks: Annotated[
+        bool, typer.Option("--callbacks", help="List the callbacks of training runs instead.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the models of the zoo."""
@@ -81,6 +85,7 @@ def list_(
         "objectives": objectives,
         "datasets": datasets,
         "extractors": extractors,
+        "callbacks": callbacks,
     }
     kinds = [kind for kind, wanted in flags.items() if wanted]
     narrowed = any(x is not None for x in (pattern, architecture, objective, dataset))
@@ -234,41 +239,3 @@ def _yaml(values: Mapping[str, Any]) -> str:
 
     text: str = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=10_000)
     return text.rstrip()
-
-
-def plugins(as_json: AsJson = False) -> None:
-    """List the installed plugins: what each brings, or why it is left out."""
-    from genzoo.registry.discovery import registry
-
-    rows = [_plugin(registry(), plugin) for plugin in registry().plugins]
-    if as_json:
-        print_json(rows)
-        return
-    shown = [{**row, "brings": _brings(row["brings"])} for row in rows]
-    headers = ("name", "distribution", "version", "status", "brings")
-    print_table(shown, {key: key for key in headers})
-    for row in rows:
-        if row["error"]:
-            typer.echo(f"\n{row['name']} ({row['distribution']} {row['version']}): {row['error']}")
-
-
-def _brings(names: Mapping[str, list[str]]) -> str:
-    return "; ".join(f"{kind.replace('_', ' ')}: {', '.join(each)}" for kind, each in names.items())
-
-
-def _plugin(known: Registry, plugin: Plugin) -> dict[str, Any]:
-    brings = {
-        kind: [item.name for item in items]
-        for kind, items in plugin.brings.items()
-        if kind != "zoo_configs"
-    }
-    brings["zoo_configs"] = [file.stem for file, owner in known.zoo_configs() if owner is plugin]
-    return {
-        "name": plugin.name,
-        "distribution": plugin.distribution,
-        "version": plugin.version,
-        "module": plugin.module,
-        "status": "failed" if plugin.error else "ok",
-        "error": plugin.error or None,
-        "brings": {kind: names for kind, names in brings.items() if names},
-    }

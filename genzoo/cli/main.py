@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from genzoo._version import __version__
-from genzoo.cli import drawing, evaluating, keeping, listing, training
+from genzoo.cli import checking, creating, drawing, evaluating, keeping, listing, managing, training
 from genzoo.cli.output import print_error
 from genzoo.errors import GenzooError
 
@@ -68,13 +68,16 @@ def _genzoo(
 ) -> None:
     """Image generators by name: trained, measured, reproducible.
 
-    Exit codes: 0 done, 2 a mistake that the message explains, 130 interrupted (143 by SIGTERM).
+    Exit codes: 0 done, 1 a check failed, 2 a mistake that the message explains, 130 interrupted
+    (143 by SIGTERM).
     """
 
 
 app.command("list")(listing.list_)
 app.command("info")(listing.info)
-app.command("plugins")(listing.plugins)
+app.add_typer(managing.plugins, name="plugins")
+app.command("new")(creating.new)
+app.command("check")(checking.check)
 app.command("sample")(drawing.sample)
 app.command("interpolate")(drawing.interpolate)
 app.command("reconstruct")(drawing.reconstruct)

@@ -43,6 +43,16 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write figures for TensorBoard as well.")
     ] = False,
+    callbacks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--callback", metavar="NAME", help="Let a callback watch that is off by default."
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Do without a callback: see `genzoo list --callbacks`."),
+    ] = None,
     evaluate_every: Annotated[
         int | None,
         typer.Option(
@@ -78,12 +88,16 @@ def train(
             device=device,
             progress=not quiet,
             tensorboard=tensorboard,
+            callbacks=callbacks or (),
+            without=without or (),
             evaluate_every=evaluate_every,
         )
     except Interrupted as stop:
         values: list[tuple[str, object]] = [("set", item) for item in settings or ()]
         values += [("output", folder), ("data", data), ("device", device)]
         values += [("evaluate-every", evaluate_every)]
+        values += [("callback", each) for each in callbacks or ()]
+        values += [("without", each) for each in without or ()]
         options = [f"--{key}={value}" for key, value in values if value is not None]
         typer.echo(f"Stopped after step {stop.step}; nothing is lost. Go on with:", err=True)
         typer.echo(shlex.join(["genzoo", "train", name, *options, *flags, "--resume"]), err=True)

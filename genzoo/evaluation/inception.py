@@ -12,8 +12,8 @@ from torch import Tensor
 from genzoo.data.datasets import patience
 from genzoo.errors import UnsupportedError, WeightsError
 from genzoo.evaluation.features import FeatureExtractor
+from genzoo.files import file_sha256
 from genzoo.registry.specs import Extractor
-from genzoo.weights.format import file_sha256
 
 __all__ = ["Inception", "inception"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from genzoo.noise import NoiseSource
 from genzoo.objectives.augmentation import augment
-from genzoo.objectives.base import Batch, Objective, Phase
+from genzoo.objectives.base import Answer, Batch, Objective, Phase
 from genzoo.objectives.common import at_least_float32, prior_latents
 from genzoo.objectives.configs import AdversarialConfig
 from genzoo.objectives.penalties import (
@@ -219,3 +219,12 @@ class Adversarial(Objective):
     def sample(self, networks: nn.ModuleDict, noise: NoiseSource, labels: Tensor | None) -> Tensor:
         """Return images (N, C, H, W) in [-1, 1], one for each row of `noise`."""
         return self.decode(networks, self.latents(networks, noise), labels)
+
+    def answers(self, role: str, networks: nn.ModuleDict, batch: Batch) -> Iterator[Answer]:
+        """Yield the generator's images in [-1, 1], or the discriminator's logits (B,)."""
+        network, shape = networks[role], tuple(batch.images.shape)
+        if role == "generator":
+            images = network(prior_latents(network, batch.noise), batch.labels)
+            yield Answer("images", images, shape, within=(-1.0, 1.0))
+        else:
+            yield Answer("logits", network(batch.images, batch.labels), shape[:1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -11,11 +12,13 @@ from torch import Tensor, nn
 from genzoo.noise import NoiseSource
 
 __all__ = [
+    "Answer",
     "Batch",
     "CanEncode",
     "CanInterpolate",
     "CanReconstruct",
     "HasLogLikelihood",
+    "KnowsRoles",
     "KnowsSupport",
     "Objective",
     "Phase",
@@ -41,6 +44,20 @@ class Batch:
     images: Tensor  # float (B, C, H, W) in [-1, 1]
     labels: Tensor | None  # int64 (B,), None for unconditional models
     noise: NoiseSource  # draws (B, ...) tensors; what it gives depends on (seed, step, phase) alone
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Something that one call of a network gave, beside what its role promises of it."""
+
+    what: str
+    """In words, as in "images" or "logits"."""
+    value: Tensor
+    """Row i belongs to image i of the batch."""
+    shape: tuple[int, ...]
+    """The shape that the role promises, rows included."""
+    within: tuple[float, float] | None = None
+    """The least and the largest value that it promises, None where any finite one will do."""
 
 
 class Objective(nn.Module):
@@ -126,3 +143,14 @@ class CanInterpolate(Protocol):
 
     def latents(self, networks: nn.ModuleDict, noise: NoiseSource) -> Tensor:
         """Return latents (N, Z) drawn from the prior, one for each row of `noise`."""
+
+
+@runtime_checkable
+class KnowsRoles(Protocol):
+    """An objective that can call its roles one by one, so that `genzoo check` sees each of them."""
+
+    def answers(self, role: str, networks: nn.ModuleDict, batch: Batch) -> Iterator[Answer]:
+        """Yield what the network of `role` gives for a batch, called as in training, part by part.
+
+        Nothing is checked here: whoever asks compares each answer with what it promises.
+        """

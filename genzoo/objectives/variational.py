@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -10,7 +11,7 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from genzoo.errors import PluginError, UnsupportedError
 from genzoo.noise import NoiseSource
-from genzoo.objectives.base import Batch, Objective, Phase
+from genzoo.objectives.base import Answer, Batch, Objective, Phase
 from genzoo.objectives.common import at_least_float32, prior_latents
 from genzoo.objectives.configs import VariationalConfig
 
@@ -192,6 +193,30 @@ class Variational(Objective):
             log_ratio = self._log_ratio(networks, posterior, noise_z, z, labels)
             total = torch.logaddexp(total, _log_prob(networks, images, z, labels) + log_ratio)
         return total - torch.log(torch.full_like(total, samples))
+
+    def answers(self, role: str, networks: nn.ModuleDict, batch: Batch) -> Iterator[Answer]:
+        """Yield the means and deviations of z (B, Z), what images are expected, or the flow's base.
+
+        Of an encoder, a decoder, a prior; and of each the log-density (B,) that it gives.
+        """
+        shape = tuple(batch.images.shape)
+        z = prior_latents(networks["decoder"], batch.noise)
+        if role == "encoder":
+            posterior = _posterior(networks, batch.images, batch.labels)
+            yield Answer("means of z", posterior.mean, tuple(z.shape))
+            yield Answer("deviations of z", posterior.stddev, tuple(z.shape), (0.0, torch.inf))
+        elif role == "decoder":
+            images = _expected_images(networks, z, batch.labels)
+            yield Answer("expected images", images, shape, (-1.0, 1.0))
+            log_probs = _log_prob(networks, batch.images, z, batch.labels)
+            yield Answer("log-probabilities of images", log_probs, shape[:1])
+        else:
+            base, log_det = _flow(networks)(z, batch.labels)
+            yield Answer("base coordinates", base, tuple(z.shape))
+            yield Answer("log-determinants", log_det, shape[:1])
+            with torch.no_grad():  # as it is drawn: nothing is learned through the inverse
+                back = _flow(networks).inverse(base, batch.labels)
+            yield Answer("errors of the inverse", back - z, tuple(z.shape), (-1e-2, 1e-2))
 
 
 def _posterior(networks: nn.ModuleDict, images: Tensor, labels: Tensor | None) -> Normal:

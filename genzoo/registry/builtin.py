@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from genzoo.registry.hookspecs import hookimpl
-from genzoo.registry.specs import Dataset, Extractor, ImageSpec, Objective
+from genzoo.registry.specs import Callback, Dataset, Extractor, ImageSpec, Objective
 
 
 @hookimpl
@@ -85,6 +85,39 @@ def genzoo_datasets() -> list[Dataset]:
             image=ImageSpec(1, 8, 8, 10),
             licence="CC-BY-4.0",
             homepage="https://doi.org/10.24432/C50P49",
+        ),
+    ]
+
+
+@hookimpl
+def genzoo_callbacks() -> list[Callback]:
+    """Return the callbacks that the core brings."""
+    return [
+        Callback(
+            name="metrics",
+            summary="a line of figures in metrics.jsonl every log_every steps",
+            factory="genzoo.training.callbacks:MetricsFile",
+            order=-40,
+            required=True,
+        ),
+        Callback(
+            name="tensorboard",
+            summary="figures and previews for TensorBoard; needs genzoo[tensorboard]",
+            factory="genzoo.training.callbacks:TensorBoard",
+            order=-30,
+            default=False,
+        ),
+        Callback(
+            name="previews",
+            summary="the same noise and labels drawn again and again, in previews/",
+            factory="genzoo.training.callbacks:Previews",
+            order=-20,
+        ),
+        Callback(
+            name="progress",
+            summary="a bar with losses, speed and time left, or lines where there is no terminal",
+            factory="genzoo.training.callbacks:ProgressBar",
+            order=-10,
         ),
     ]
 

@@ -10,12 +10,13 @@ import contextlib
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import pluggy
 
@@ -24,9 +25,28 @@ from genzoo.errors import PluginError, UnknownNameError, did_you_mean
 from genzoo.registry import builtin, hookspecs
 from genzoo.registry.specs import API_VERSION, Architecture, Callback, Dataset, Extractor, Objective
 
-__all__ = ["Plugin", "Registry", "registry", "strict"]
+__all__ = [
+    "DISABLE",
+    "GROUP",
+    "Fault",
+    "Plugin",
+    "Point",
+    "Registry",
+    "collect",
+    "points",
+    "registry",
+    "strict",
+]
 
 GROUP = "genzoo"
+"""The entry points that are plugins."""
+
+DISABLE = "GENZOO_DISABLE"
+"""The environment variable that switches plugins off: their names, or distributions', by commas."""
+
+Fault = Literal["", "import", "hooks", "api-version", "names", "disabled"]
+"""Where a plugin failed: when its module was imported, its hooks were called, the API version that
+it speaks or the names that it claims were looked at. Or it is switched off by GENZOO_DISABLE."""
 
 _KINDS: Mapping[str, type] = {
     "architectures": Architecture,
@@ -50,6 +70,9 @@ class Plugin:
     module: str
     brings: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     error: str = ""
+    fault: Fault = ""
+    traceback: str = ""
+    """Python's own words for the error, for the plugin's author."""
 
     def __str__(self) -> str:
         return f"plugin {self.name!r} ({self.distribution} {self.version})"
@@ -151,7 +174,7 @@ def registry() -> Registry:
     """Return what is installed. Bad plugins are reported on standard error, once in a process."""
     found = Registry(tuple(_discover()))
     for plugin in found.plugins:
-        if plugin.error:
+        if plugin.error and plugin.fault != "disabled":  # which a person knows who asked for it
             print(f"genzoo: {plugin} is left out: {plugin.error}", file=sys.stderr)
     return found
 
@@ -164,16 +187,24 @@ def strict() -> bool:
 def _discover() -> Iterable[Plugin]:
     taken: dict[tuple[str, str], Plugin] = {}
     core = Plugin("genzoo", "genzoo", __version__, builtin.__name__)
-    yield _claim(core, _collect(builtin), taken)
-    points = entry_points(group=GROUP)
-    for point in sorted(points, key=lambda p: (_distribution(p)[0], p.name)):
-        distribution, version = _distribution(point)
+    yield _claim(core, collect(builtin), taken)
+    off = _disabled()
+    for point, distribution, version in points():
         plugin = Plugin(point.name, distribution, version, point.value)
+        if off & {point.name, distribution}:
+            yield replace(plugin, error=f"it is named in {DISABLE}.", fault="disabled")
+            continue
+        fault: Fault = "import"
         try:
             # A plugin that prints at import must not spoil what programs read from standard output.
             light = "torch" not in sys.modules
             with contextlib.redirect_stdout(sys.stderr):
-                brings = _collect(point.load())
+                module = point.load()
+                fault = "hooks"
+                brings = collect(module)
+            fault = "api-version"
+            _check_versions(brings)
+            fault = "names"
             yield _claim(plugin, brings, taken)
             if light and "torch" in sys.modules:
                 slow = "imports torch to be listed, which takes seconds: its author can mend that."
@@ -184,11 +215,30 @@ def _discover() -> Iterable[Plugin]:
                     f"{plugin} failed: {_describe(error)}",
                     hint="Mend or uninstall it, or unset GENZOO_STRICT to go on without it.",
                 ) from error
-            yield Plugin(point.name, distribution, version, point.value, error=_describe(error))
+            told = "".join(traceback.format_exception(error))
+            yield replace(plugin, error=_describe(error), fault=fault, traceback=told)
 
 
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    return (point.dist.name, point.dist.version) if point.dist else ("unknown", "?")
+class Point(NamedTuple):
+    """The entry point of a plugin, and the distribution that has it."""
+
+    entry: EntryPoint
+    distribution: str
+    version: str
+
+
+def points() -> list[Point]:
+    """Return the entry points of all plugins, in the order in which they are asked."""
+    found = []
+    for entry in entry_points(group=GROUP):
+        # One reading each: `dist.name` and `dist.version` would parse the metadata anew.
+        metadata = entry.dist.metadata if entry.dist else {"Name": "unknown", "Version": "?"}
+        found.append(Point(entry, metadata["Name"], metadata["Version"]))
+    return sorted(found, key=lambda point: (point.distribution, point.entry.name))
+
+
+def _disabled() -> set[str]:
+    return {name.strip() for name in os.environ.get(DISABLE, "").split(",")} - {""}
 
 
 def _describe(error: BaseException) -> str:
@@ -198,7 +248,8 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _collect(module: object) -> dict[str, tuple[Any, ...]]:
+def collect(module: object) -> dict[str, tuple[Any, ...]]:
+    """Return what a plugin's module brings, by kind; PluginError where a hook gives else."""
     # A manager for each plugin: what pluggy holds of one that failed is no business of the others.
     manager = pluggy.PluginManager("genzoo")
     manager.add_hookspecs(hookspecs)
@@ -217,14 +268,17 @@ def _checked(kind: str, cls: type, items: Any) -> tuple[Any, ...]:
         raise PluginError(
             f"hook genzoo_{kind} returned {wrong[0]!r}.", hint=f"Return a list of {cls.__name__}."
         )
-    for item in items:
+    return tuple(items)
+
+
+def _check_versions(brings: Mapping[str, tuple[Any, ...]]) -> None:
+    for item in (item for items in brings.values() for item in items):
         version = getattr(item, "api_version", API_VERSION)
         if version != API_VERSION:
             raise PluginError(
                 f"{item.name!r} speaks api_version {version}, this genzoo speaks {API_VERSION}.",
                 hint="Install versions of genzoo and of the plugin that go together.",
             )
-    return tuple(items)
 
 
 def _claim(
@@ -238,6 +292,6 @@ def _claim(
                 f"{claim[0].removesuffix('s')} {claim[1]!r} is already brought by {owner}.",
                 hint="Uninstall one of the two.",
             )
-    accepted = Plugin(plugin.name, plugin.distribution, plugin.version, plugin.module, brings)
+    accepted = replace(plugin, brings=brings)
     taken.update(dict.fromkeys(named, accepted))
     return accepted

@@ -11,6 +11,7 @@ from genzoo.errors import PluginError
 
 __all__ = [
     "API_VERSION",
+    "HEAVY",
     "NAME",
     "Architecture",
     "Callback",
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 API_VERSION = 1
+
+HEAVY = ("torch", "torchvision", "numpy")
+"""What takes seconds to import: nothing that is only listed may need it."""
 
 NAME = r"[a-z0-9]+(-[a-z0-9]+)*"
 """The pattern of every name: lower-case letters, digits and single hyphens."""
@@ -131,10 +135,15 @@ class Dataset(_Descriptor):
 class Callback(_Descriptor):
     """Something that watches a training run.
 
-    `factory` is `() -> genzoo.training.callbacks.Callback`.
+    `factory` is `() -> genzoo.training.callbacks.Callback`. Callbacks are called by rising `order`,
+    then by name; the core's own are below 0. One that is not `default` watches only where it is
+    asked for by name. A run ends where one that is `required` fails; it goes on without others.
     """
 
     factory: str
+    order: int = 0
+    default: bool = True
+    required: bool = False
 
     def references(self) -> tuple[str, ...]:
         """Return the fields that hold a "module:attr" reference."""

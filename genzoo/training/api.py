@@ -17,11 +17,11 @@ import torch
 from genzoo._version import __version__
 from genzoo.building import build_networks, build_objective, check_roles, complete
 from genzoo.data.load import load_dataset
-from genzoo.errors import ConfigError, OutputError, PluginError
+from genzoo.errors import ConfigError, OutputError
 from genzoo.files import write_text
 from genzoo.loading import WEIGHTS, find_device
 from genzoo.model import Model
-from genzoo.registry import specs, yamlfile
+from genzoo.registry import yamlfile
 from genzoo.registry.catalog import find, lookup
 from genzoo.registry.config import (
     TrainedConfig,
@@ -30,12 +30,11 @@ from genzoo.registry.config import (
     read_config,
     zoo_config,
 )
-from genzoo.registry.discovery import registry
-from genzoo.registry.specs import resolve
-from genzoo.training.callbacks import Callback, MetricsFile, Previews, ProgressBar, TensorBoard
+from genzoo.training.callbacks import Callback
 from genzoo.training.evaluations import Evaluations, fid_ratio_by_step
 from genzoo.training.optimization import check_phases
 from genzoo.training.trainer import Trainer
+from genzoo.training.watching import Watchers, chosen
 
 __all__ = ["RECORD", "flat", "resolve_config", "train"]
 
@@ -73,16 +72,19 @@ def train(
     progress: bool = True,
     tensorboard: bool = False,
     evaluate_every: int | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback | str] = (),
+    without: Sequence[str] = (),
     **overrides: Any,
 ) -> Model:
     """Train a zoo config, by name or from a YAML file, and return the model, in eval mode.
 
     `output` is the run folder, runs/NAME unless given. `resume` goes on from its newest checkpoint;
     the weights are then the same, bit for bit, as if the run had never stopped. `data` is the
-    folder of datasets. Every `evaluate_every` steps FID goes into evaluations.jsonl. `overrides`
-    are settings by dotted path, as in `**{"training.steps": 100}`. Raises Interrupted (a
-    KeyboardInterrupt) on SIGINT or SIGTERM, and a GenzooError otherwise.
+    folder of datasets. Every `evaluate_every` steps FID goes into evaluations.jsonl. `callbacks`
+    are called after those that plugins bring; a name among them asks for one that is off by
+    default, and `without` are names of those to do without. `overrides` are settings by dotted
+    path, as in `**{"training.steps": 100}`. Raises Interrupted (a KeyboardInterrupt) on SIGINT or
+    SIGTERM, and a GenzooError otherwise.
     """
     config = complete(resolve_config(config_or_name, overrides))
     folder = Path(output) if output is not None else Path("runs") / config.name
@@ -92,20 +94,18 @@ def train(
         _check_parts(config, device)
         root = Path(data) if data is not None else None
         dataset = load_dataset(config, "train", root)
-        watching = [
-            *([ProgressBar()] if progress else []),
-            MetricsFile(folder),
-            Previews(),
-            *([TensorBoard(folder)] if tensorboard else []),
-            *(
-                []
-                if evaluate_every is None
-                else [Evaluations(folder, config, evaluate_every, root)]
-            ),
-            *map(_build_callback, registry().callbacks.values()),
-            *callbacks,
-        ]
-        trainer = Trainer(config, dataset, folder, device=device, callbacks=watching)
+        by_hook = chosen(
+            [
+                *(c for c in callbacks if isinstance(c, str)),
+                *(["tensorboard"] if tensorboard else []),
+            ],
+            [*without, *([] if progress else ["progress"])],
+        )
+        own: list[Callback] = [c for c in callbacks if not isinstance(c, str)]
+        if evaluate_every is not None:
+            own.insert(0, Evaluations(folder, config, evaluate_every, root))
+        watchers = Watchers(by_hook, own)
+        trainer = Trainer(config, dataset, folder, device=device, watchers=watchers)
         if resume and not trainer.resume() and trainer.engine.is_main:
             print(f"genzoo: nothing to resume in {folder}: starting at step 0.", file=sys.stderr)
         trainer.engine.wait()  # until every process has seen the folder as it was
@@ -136,16 +136,6 @@ def resolve_config(
     if lookup(name) is None and (path.suffix in (".yaml", ".yml") or os.path.isfile(path)):
         return read_config(path, overrides)
     return read_config(find(name).path, overrides)
-
-
-def _build_callback(spec: specs.Callback) -> Callback:
-    built = resolve(spec.factory)()
-    if not isinstance(built, Callback):
-        raise PluginError(
-            f"callback {spec.name!r} built {built!r}.",
-            hint="Its factory must return a genzoo.training.callbacks.Callback.",
-        )
-    return built
 
 
 def _check_parts(config: ZooConfig, device: str | None) -> None:

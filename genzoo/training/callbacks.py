@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -39,6 +39,9 @@ class Run:
     speed: float = 0.0
     """Images a second, since the last figures."""
 
+    announce: Callable[..., None] = field(default=lambda event, *arguments: None, repr=False)
+    """Tells every callback of the run that an event, by its method's name, has come."""
+
     @property
     def steps(self) -> int:
         """Steps in all."""
@@ -51,7 +54,10 @@ class Run:
 
 
 class Callback:
-    """Base class: override what you need. Only the main process calls it."""
+    """Base class: override what you need. Only the main process calls it.
+
+    Of one step, figures come first, then the step, an evaluation, a checkpoint.
+    """
 
     def on_start(self, run: Run) -> None:
         """Before the first step; `run.step` is not 0 where the run was resumed."""
@@ -64,6 +70,9 @@ class Callback:
 
     def on_checkpoint(self, run: Run, folder: Path) -> None:
         """After a checkpoint was written."""
+
+    def on_evaluation(self, run: Run, figures: Mapping[str, float | None]) -> None:
+        """After an evaluation by `--evaluate-every`: `fid`, `fid_ratio`, `coverage`, `samples`."""
 
     def on_end(self, run: Run) -> None:
         """After the last step, or when the run stops before it, `on_start` or not."""
@@ -156,11 +165,9 @@ class Lines:
 class MetricsFile(Callback):
     """`metrics.jsonl`: one line of figures every `log_every` steps."""
 
-    def __init__(self, folder: Path) -> None:
-        self._lines = Lines(folder / "metrics.jsonl")
-
     def on_start(self, run: Run) -> None:
         """Start the file, or go on with it."""
+        self._lines = Lines(run.folder / "metrics.jsonl")
         self._lines.start(run)
 
     def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
@@ -196,7 +203,7 @@ class TensorBoard(Callback):
     Raises ConfigError where the extra genzoo[tensorboard] is not installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         try:  # an extra, so imported where it is asked for
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -204,14 +211,13 @@ class TensorBoard(Callback):
                 "TensorBoard is not installed.", hint="pip install 'genzoo[tensorboard]'"
             ) from None
 
-        self._folder = folder / "tensorboard"
         # Called at the start, because it writes a file, and of several processes one alone may.
         self._open: Callable[..., SummaryWriter] = SummaryWriter
         self._writer: SummaryWriter | None = None
 
     def on_start(self, run: Run) -> None:
         """Hide what a resumed run is about to write again."""
-        self._writer = self._open(self._folder, purge_step=run.step + 1)
+        self._writer = self._open(run.folder / "tensorboard", purge_step=run.step + 1)
 
     def on_step(self, run: Run) -> None:
         """Write the preview grid."""
@@ -223,6 +229,13 @@ class TensorBoard(Callback):
         if self._writer:
             for name, value in {**figures, "images_per_second": run.speed}.items():
                 self._writer.add_scalar(name, value, run.step)
+
+    def on_evaluation(self, run: Run, figures: Mapping[str, float | None]) -> None:
+        """Write FID, its ratio to the floor and coverage."""
+        if self._writer:
+            for name, value in figures.items():
+                if value is not None:
+                    self._writer.add_scalar(f"evaluation/{name}", value, run.step)
 
     def on_end(self, run: Run) -> None:
         """Write what is left."""

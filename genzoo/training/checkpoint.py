@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genzoo.errors import OutputError, TrainingError, WeightsError
-from genzoo.files import atomic_file, atomic_folder, write_text
+from genzoo.files import atomic_file, atomic_folder, file_sha256, write_text
 from genzoo.loading import WEIGHTS
 from genzoo.model import Model
-from genzoo.weights.format import file_sha256, verify
+from genzoo.weights.format import verify
 
 __all__ = ["Checkpoint", "Position", "load_optimizer", "newest", "optimizer_tensors", "save"]
 

@@ -55,8 +55,14 @@ class Evaluations(Callback):
             sight = self._ruler.look_at(run.model)
             fid = self._ruler.fid(sight)
             coverage = prdc(self._ruler.reference.features, sight.features)["coverage"]
-            figures = {"fid": fid, "fid_ratio": self._ruler.ratio(fid), "coverage": coverage}
-            self._lines.append(run, {"samples": self._ruler.samples, **figures})
+            figures = {
+                "samples": self._ruler.samples,
+                "fid": fid,
+                "fid_ratio": self._ruler.ratio(fid),
+                "coverage": coverage,
+            }
+            self._lines.append(run, figures)
+            run.announce("on_evaluation", figures)
 
 
 def fid_ratio_by_step(folder: Path) -> dict[int, float]:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from genzoo.building import complete
 from genzoo.errors import ConfigError, TrainingError
-from genzoo.files import check_writable, write_text
+from genzoo.files import check_writable, file_sha256, write_text
 from genzoo.loading import WEIGHTS, load
 from genzoo.registry import yamlfile
 from genzoo.registry.catalog import find, local_file
 from genzoo.registry.config import TrainedConfig, WeightsConfig, ZooConfig, read_config
 from genzoo.registry.schema import validate
 from genzoo.training.api import RECORD, flat
-from genzoo.weights.format import file_sha256
 
 __all__ = ["publish"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +17,7 @@ from genzoo.noise import StepNoise
 from genzoo.objectives.base import Batch, Phase
 from genzoo.registry.config import ZooConfig
 from genzoo.training import checkpoint
-from genzoo.training.callbacks import Callback, Run
+from genzoo.training.callbacks import Run
 from genzoo.training.ema import averaged
 from genzoo.training.engine import Engine
 from genzoo.training.figures import Figures
@@ -28,6 +27,7 @@ from genzoo.training.optimization import (
     learning_rate_factor,
     set_learning_rate,
 )
+from genzoo.training.watching import Watchers
 
 __all__ = ["Trainer"]
 
@@ -48,13 +48,13 @@ class Trainer:
         folder: Path,
         *,
         device: str | None = None,
-        callbacks: Sequence[Callback] = (),
+        watchers: Watchers | None = None,
     ) -> None:
         settings = config.training
         self.config = config
         self.engine = Engine(device, settings.precision, settings.batch_size)
         self.checkpoints = folder / "checkpoints"
-        self.callbacks = callbacks if self.engine.is_main else ()
+        self.watchers = watchers if watchers and self.engine.is_main else Watchers()
 
         self.engine.seed(settings.seed)
         self.objective = build_objective(config).to(self.engine.device)
@@ -87,6 +87,7 @@ class Trainer:
         )
         drawn = self._sampling if self.average is None else self.average.module
         self.state = Run(config, folder, Model(config, cast(nn.ModuleDict, drawn), self.objective))
+        self.state.announce = self._call
         self.machines: tuple[str, ...] = (self.engine.machine(),)
         """What the run ran on, session by session, each named once."""
         self._finite = torch.ones((), dtype=torch.bool, device=self.engine.device)
@@ -259,10 +260,10 @@ class Trainer:
 
     def _call(self, event: str, *arguments: object) -> None:
         # Without an average the model shares its networks with the training, in train mode.
-        shared = self.average is None and bool(self.callbacks)
+        # One callback's announcement comes while another event is told: the outer call turns back.
+        shared = self.average is None and bool(self.watchers) and self._sampling.training
         if shared:
             self._sampling.eval()
-        for callback in self.callbacks:
-            getattr(callback, event)(self.state, *arguments)
+        self.watchers.call(event, self.state, *arguments)
         if shared:
             self._sampling.train()

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from genzoo.errors import OutputError, WeightsError
-from genzoo.files import atomic_file
+from genzoo.files import atomic_file, file_sha256
 
 __all__ = ["file_sha256", "read", "verify", "write"]
 
@@ -106,12 +106,6 @@ def verify(path: Path, sha256: str, *, called: str = "") -> None:
             if called
             else "Reinstall the package that it belongs to, or delete the file and get it anew.",
         )
-
-
-def file_sha256(path: Path) -> str:
-    """Return the hex sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _json(value: Any) -> str:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from .environment import ROOT, SHIPPED, THIRD_PARTY, Environment, build_wheels
+from .environment import EXAMPLES, ROOT, SHIPPED, THIRD_PARTY, Environment, build_wheels
 
 PARTS = (".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml")
-FOLDERS = ("genzoo", "plugins", "zoo_configs")
+FOLDERS = ("examples", "genzoo", "plugins", "zoo_configs")
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +28,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory, sources: Path) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
     plugins = [sources / "plugins" / name for name in SHIPPED]
     others = [path.parent for path in THIRD_PARTY.glob("*/pyproject.toml")]
+    plugins += [sources / "examples" / name for name in EXAMPLES]
     build_wheels(folder, sources, *plugins, *others)
     return folder
 

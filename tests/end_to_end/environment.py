@@ -21,6 +21,9 @@ THIRD_PARTY = Path(__file__).parent / "third_party"
 SHIPPED = ("genzoo-dcgan", "genzoo-mlp-gan", "genzoo-transformer", "genzoo-vae")
 """The plugins of this repository."""
 
+EXAMPLES = ("genzoo-flow-matching", "genzoo-sngan")
+"""Plugins of this repository that are as a third party's."""
+
 _OURS = ("PYTHON", "PIP_", "GENZOO_", "VIRTUAL_ENV")
 _SECONDS = 300  # a command that takes longer hangs
 

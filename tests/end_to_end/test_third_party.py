@@ -177,3 +177,10 @@ def test_an_extractor_measures_anybodys_models(environment: Environment) -> None
     assert len(worth["protocol"]["extractor_sha256"]) == 64
     assert worth["figures"]["fid_ratio"] > 0
     assert "label_agreement" not in worth["figures"]  # it knows no classes
+
+
+def test_they_keep_what_genzoo_asks_of_every_plugin(environment: Environment) -> None:
+    names = ("genzoo-toy", "genzoo-toy-parts", "genzoo-toy-extractor")
+    environment.hold("genzoo", *names)
+    table, _ = environment.genzoo("check", *names)
+    assert table.splitlines()[-1].endswith(" checks, 0 failed.")

@@ -229,7 +229,7 @@ def test_a_plugin_brings_every_kind_of_thing(distribution: Any, python: Any) -> 
     assert ran.stderr == ""
     assert "toy-objective" in found["objectives"]
     assert "toy-set" in found["datasets"]
-    assert found["callbacks"] == ["toy-callback"]
+    assert "toy-callback" in found["callbacks"]
 
 
 def test_a_descriptor_of_missing_code_fails_only_when_it_is_used(

@@ -46,7 +46,7 @@ def test_a_plugin_that_imports_torch_to_be_listed_is_named_and_works(
     files = {"toy_slow/__init__.py": "", "toy_slow/plugin.py": code}
     distribution("toy-slow", "2.0", {"slow": "toy_slow.plugin"}, files)
     answer = python(
-        "from genzoo.registry.discovery import registry; print(list(registry().callbacks))"
+        "from genzoo.registry.discovery import registry; print('slow' in registry().callbacks)"
     )
-    assert answer.stdout.strip() == "['slow']"
+    assert answer.stdout.strip() == "True"
     assert answer.stderr.count("(toy-slow 2.0) imports torch to be listed") == 1

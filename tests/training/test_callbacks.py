@@ -182,7 +182,7 @@ def test_figures_are_means_over_the_steps_since_the_last(
 
 def test_a_figure_that_is_no_number_is_null(tmp_path: Path, recipe: Recipe) -> None:
     run = Run(recipe(), tmp_path, genzoo.create("mlp-gan", (1, 8, 8)))
-    metrics = MetricsFile(tmp_path)
+    metrics = MetricsFile()
     metrics.on_start(run)
     metrics.on_figures(run, {"a": math.nan, "b": -math.inf, "c": 1.5})
     text = (tmp_path / "metrics.jsonl").read_text()

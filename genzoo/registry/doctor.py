@@ -1,0 +1,171 @@
+"""Why something is not found, or is found slowly: each plugin in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from genzoo.errors import UnknownNameError, did_you_mean
+from genzoo.files import file_sha256
+from genzoo.registry.catalog import Entry, catalog, local_file, lookup, unavailable
+from genzoo.registry.diagnosis import import_cost
+from genzoo.registry.discovery import DISABLE, Plugin, Point, points, registry
+from genzoo.registry.installing import canonical
+
+__all__ = ["Diagnosis", "examine"]
+
+_SLOW = 0.2  # seconds: as long as a whole `genzoo list` with the plugins that ship
+
+
+@dataclass
+class Diagnosis:
+    """What was found out about one plugin."""
+
+    name: str
+    distribution: str
+    version: str
+    status: str
+    """ok, failed or disabled."""
+    seconds: float
+    """What finding it takes, beyond what genzoo itself takes."""
+    torch: str = ""
+    """The line that imports torch when the plugin is listed, "" where none does."""
+    problems: list[str] = field(default_factory=list)
+    """In words, each with what to do."""
+    traceback: str = ""
+    """Python's own words where its module or its hooks raise."""
+
+
+def examine(name: str | None = None) -> list[Diagnosis]:
+    """Return what can be said of every plugin, or of those that a name has to do with.
+
+    The name may be that of a plugin, a distribution, a model, or of anything that a plugin brings.
+    No plugin is imported here that ends the interpreter. Raises UnknownNameError for a name that
+    nothing here has, with what to do about it.
+    """
+    chosen = points() if name is None else _named(name)
+    costs = {point: import_cost(point.entry.value) for point in chosen}
+    deadly = [point.entry.name for point, cost in costs.items() if cost.deadly]
+    _disable(deadly)
+    if name is not None and not chosen:
+        chosen = _bringing(name)
+        costs = {point: import_cost(point.entry.value) for point in chosen}
+    found = {(p.distribution, p.name, p.module): p for p in registry().plugins}
+    diagnoses = []
+    for point in chosen:
+        cost = costs[point]
+        plugin = found[(point.distribution, point.entry.name, point.entry.value)]
+        about = (plugin.name, plugin.distribution, plugin.version, _status(plugin))
+        diagnosis = Diagnosis(*about, round(cost.seconds, 3))
+        diagnosis.torch = cost.heavy.get("torch", "")
+        diagnosis.problems = list(_problems(plugin, cost.error if cost.deadly else "", diagnosis))
+        diagnosis.traceback = plugin.traceback
+        diagnoses.append(diagnosis)
+    return diagnoses
+
+
+def _named(name: str) -> list[Point]:
+    wanted = canonical(name)
+    return [
+        point
+        for point in points()
+        if point.entry.name == name or canonical(point.distribution) == wanted
+    ]
+
+
+def _of(plugin: Plugin) -> list[Point]:
+    key = (plugin.name, plugin.module)
+    return [point for point in points() if (point.entry.name, point.entry.value) == key]
+
+
+def _disable(names: list[str]) -> None:
+    """Let this process, which is to go on, leave plugins out."""
+    if names:
+        os.environ[DISABLE] = ",".join([os.environ.get(DISABLE, ""), *names])
+        registry.cache_clear()
+
+
+def _bringing(name: str) -> list[Point]:
+    """Return the plugins that bring something of that name; raise why there is none."""
+    known = registry()
+    for plugin in known.plugins:
+        for items in plugin.brings.values():
+            if any(getattr(item, "name", None) == name for item in items):
+                return _of(plugin)
+    if entry := lookup(name):
+        problem = unavailable(entry.config, entry.path)
+        if problem is not None:
+            raise UnknownNameError(f"{name}: {problem[0]}.", hint=problem[1])
+        return _of(known.owner("architectures", entry.config.architecture.name))
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UnknownNameError:
+    try:
+        installed = version(name)
+    except (PackageNotFoundError, ValueError):
+        pass
+    else:
+        return UnknownNameError(
+            f"{name} {installed} is installed, but has no entry point of the group 'genzoo'.",
+            hint="If it is a plugin of yours, put [project.entry-points.genzoo] into its "
+            "pyproject.toml and install it again: an editable install reads that only once.",
+        )
+    known = registry()
+    names = {plugin.name for plugin in known.plugins} | {p.distribution for p in known.plugins}
+    names |= set(catalog()) | set(known.architectures) | set(known.objectives)
+    hint = did_you_mean(name, names)
+    wheel = name if re.match("genzoo[-_]", name) else f"genzoo-{canonical(name)}"
+    install = f"If it is a plugin, install it here: genzoo plugins install {wheel}"
+    close = f"{hint} " if hint.startswith("Did") else ""
+    return UnknownNameError(f"nothing here is called {name!r}.", hint=f"{close}{install}")
+
+
+def _status(plugin: Plugin) -> str:
+    if plugin.fault == "disabled":
+        return "disabled"
+    return "failed" if plugin.error else "ok"
+
+
+def _problems(plugin: Plugin, deadly: str, diagnosis: Diagnosis) -> Iterator[str]:
+    if deadly:
+        diagnosis.status = "failed"
+        yield (
+            f"{deadly}. Until its author mends it: genzoo plugins uninstall {plugin.distribution}, "
+            f"or {DISABLE}={plugin.name}"
+        )
+    elif plugin.fault == "disabled":
+        yield f"it is named in {DISABLE}: take it out there"
+    elif plugin.error:
+        yield plugin.error
+    if diagnosis.torch:
+        yield f"torch is imported to list it, at {diagnosis.torch}: import it where it is used"
+    elif diagnosis.seconds > _SLOW:
+        yield f"finding it takes {diagnosis.seconds:.2f} s: `python -X importtime` says what for"
+    built = {architecture.name for architecture in plugin.brings.get("architectures", ())}
+    for entry in catalog().values():
+        if entry.distribution == plugin.distribution or entry.config.architecture.name in built:
+            yield from _stale(entry)
+
+
+def _stale(entry: Entry) -> Iterator[str]:
+    config = entry.config
+    if config.weights is None:
+        return
+    file = local_file(config.weights.uri, entry.path)
+    if file is not None and not file.is_file():
+        what, fix = unavailable(config, entry.path) or ("weights file missing", "")
+        yield f"model {config.name}: {what}: {fix}"
+    elif file is not None and file_sha256(file) != config.weights.sha256:
+        yield (
+            f"model {config.name}: its weights are stale or damaged: {file} is not the file that "
+            "the zoo config states. Reinstall the package, or `genzoo publish` the run again"
+        )
+    elif config.evaluated is not None and config.measured is None:
+        yield (
+            f"model {config.name}: its figures are stale: they belong to other weights. "
+            f"genzoo evaluate {config.name} --write-card"
+        )

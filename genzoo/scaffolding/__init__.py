@@ -1,0 +1,1 @@
+"""New distributions from templates: where `genzoo new` gets them."""

@@ -1,0 +1,130 @@
+"""Checks of an architecture's descriptor and config, and of which images it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+from genzoo.errors import UnsupportedError
+from genzoo.registry import specs
+from genzoo.registry.catalog import part_config
+from genzoo.registry.config import ZooConfig
+from genzoo.registry.fields import describe_fields
+from genzoo.registry.specs import ImageSpec, resolve
+from genzoo.testing.checks import Check, Failed, Suite
+from genzoo.testing.models import MODELS
+from genzoo.testing.networks import NETWORKS, Bench
+from genzoo.testing.specimens import Specimen, recipe
+
+__all__ = ["ARCHITECTURES", "GRID", "ArchitectureBench", "specimens_of"]
+
+GRID = tuple(
+    ImageSpec(channels, side, side, classes)
+    for side, channels, classes in product((28, 32, 64), (1, 3), (None, 10))
+)
+"""The images that an architecture is asked for; those that it refuses are left out."""
+
+_ODD = (ImageSpec(1, 1, 1), ImageSpec(1, 29, 31), ImageSpec(3, 20, 28))
+"""Images that many an architecture cannot do."""
+
+
+@dataclass(frozen=True)
+class ArchitectureBench:
+    """An architecture with its default config and its own objective's."""
+
+    spec: specs.Architecture
+
+    def specimen(self, image: ImageSpec) -> Specimen:
+        """Return its networks for such images, whether or not it can do them."""
+        return Specimen(recipe(self.spec.name, self.spec.objective, image))
+
+    @cached_property
+    def bench(self) -> Bench:
+        """All images that it is asked for and can do."""
+        return Bench(specimens_of(lambda image: self.specimen(image).config, (*GRID, *_ODD)))
+
+
+def specimens_of(
+    make: Callable[[ImageSpec], ZooConfig], images: Iterable[ImageSpec]
+) -> list[Specimen]:
+    """Return the specimens of those images that networks can be built for."""
+    found = []
+    for image in images:
+        specimen = Specimen(make(image))
+        try:
+            specimen.networks()
+        except UnsupportedError:
+            continue
+        found.append(specimen)
+    return found
+
+
+_OWN: Suite[ArchitectureBench] = Suite()
+
+
+@_OWN.check(
+    "references",
+    "the code that its descriptor names can be imported",
+    mend="Name it as 'package.module:attribute', and see that the package holds the module.",
+)
+def _references(bench: ArchitectureBench) -> None:
+    for field in bench.spec.references():
+        resolve(getattr(bench.spec, field))
+
+
+@_OWN.check(
+    "config",
+    "its config is a genzoo.Config whose fields all have defaults, bounds and a description",
+    mend="Derive it from genzoo.Config, give every field a default, and a docstring beneath it.",
+    needs=("references",),
+)
+def _config(bench: ArchitectureBench) -> None:
+    config = part_config(bench.spec, {}, source=f"{bench.spec.name}'s defaults", at="config")
+    for row in describe_fields(config):
+        if not row["description"]:
+            raise Failed(f"field {row['name']!r} has no description")
+
+
+@_OWN.check(
+    "described",
+    "its descriptor has a summary",
+    mend="Set `summary` in its Architecture: `genzoo list --architectures` shows it.",
+)
+def _described(bench: ArchitectureBench) -> None:
+    if not bench.spec.summary.strip():
+        raise Failed("its summary is empty")
+
+
+@_OWN.check(
+    "sizes",
+    "images that it cannot do are refused in words, and it can do some, with and without classes",
+    mend="Raise genzoo.UnsupportedError(message, hint=...) in `build`, with HEIGHTxWIDTH in it.",
+    needs=("config",),
+)
+def _sizes(bench: ArchitectureBench) -> None:
+    for image in (*GRID, *_ODD):
+        specimen = bench.specimen(image)
+        try:
+            specimen.networks()
+        except UnsupportedError as error:
+            if f"{image.height}x{image.width}" not in error.message or not error.hint:
+                raise Failed(
+                    f"the refusal of {image} names no {image.height}x{image.width} or gives no "
+                    f"hint: {error.message}"
+                ) from None
+    kinds = {specimen.config.classes is None for specimen in bench.bench.specimens}
+    if kinds != {True, False}:
+        sizes = ", ".join(map(str, GRID))
+        raise Failed(f"it can do none, or none with classes and none without, of {sizes}")
+
+
+def _on_bench(check: Check[Bench]) -> Check[ArchitectureBench]:
+    needs = check.needs or ("sizes",)
+    return Check(check.name, check.about, check.mend, lambda b: check.run(b.bench), needs)
+
+
+ARCHITECTURES: Suite[ArchitectureBench] = Suite(
+    *_OWN.checks, *(_on_bench(check) for check in (*NETWORKS.checks, *MODELS.checks))
+)

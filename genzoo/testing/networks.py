@@ -1,0 +1,385 @@
+"""Checks of networks, role by role: what they answer, and to what they listen."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genzoo.building import check_roles
+from genzoo.noise import NoiseSource
+from genzoo.objectives.base import Answer, Batch, KnowsRoles
+from genzoo.testing.checks import Failed, Skipped, Suite
+from genzoo.testing.specimens import Answers, Specimen, rows_of
+
+__all__ = ["NETWORKS", "Bench", "stir"]
+
+_MODES = (True, False)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Networks of one architecture for several kinds of images, and what they answered."""
+
+    specimens: Sequence[Specimen]
+    _seen: dict[tuple[int, bool], Answers] = field(default_factory=dict)
+
+    @cached_property
+    def few(self) -> tuple[Specimen, ...]:
+        """One without classes and one with, in colour if any is: for what size does not change."""
+        plain = [s for s in self.specimens if s.config.classes is None]
+        conditional = [s for s in self.specimens if s.config.classes is not None]
+        conditional.sort(key=lambda s: -s.config.image.channels)
+        return (*plain[:1], *conditional[:1])
+
+    def answers(self) -> Iterator[tuple[str, Answer]]:
+        """Yield all that every specimen answers in train and in eval mode, with its place."""
+        for position, specimen in enumerate(self.specimens):
+            for training in _MODES:
+                key = (position, training)
+                if key not in self._seen:
+                    networks = specimen.networks(training=training)
+                    with torch.no_grad():
+                        self._seen[key] = specimen.ask(networks, specimen.batch())
+                mode = "train" if training else "eval"
+                for role, each in self._seen[key].items():
+                    for answer in each:
+                        yield f"{role} for {specimen} in {mode} mode: {answer.what}", answer
+
+
+NETWORKS: Suite[Bench] = Suite()
+
+
+@NETWORKS.check(
+    "roles",
+    "it builds every role that its objective trains",
+    mend="Return a dict of roles and modules that has what the objective's `roles` names.",
+)
+def _roles(bench: Bench) -> None:
+    for specimen in bench.specimens:
+        check_roles(specimen.config, dict(specimen.networks().items()), specimen.objective)
+
+
+@NETWORKS.check(
+    "shapes",
+    "every role answers float32 tensors of the shape that it promises, in train and eval mode",
+    mend="Compare the shape with the role's contract in docs/plugin-api.md; cast to float32.",
+    needs=("roles",),
+)
+def _shapes(bench: Bench) -> None:
+    for place, answer in bench.answers():
+        found = tuple(answer.value.shape)
+        if found != answer.shape:
+            raise Failed(f"{place} have shape {found}, promised is {answer.shape}")
+        if answer.value.dtype != torch.float32:
+            raise Failed(f"{place} are {answer.value.dtype}, promised is torch.float32")
+
+
+@NETWORKS.check(
+    "finite",
+    "what the roles answer holds no NaN and no infinity",
+    mend="Look for a division, a logarithm or a root that can meet zero.",
+    needs=("shapes",),
+)
+def _finite(bench: Bench) -> None:
+    for place, answer in bench.answers():
+        if not bool(answer.value.isfinite().all()):
+            raise Failed(f"{place} are not finite")
+
+
+@NETWORKS.check(
+    "range",
+    "what the roles answer lies in the range that they promise, images in [-1, 1]",
+    mend="End a network that makes images with tanh, or map what it gives to [-1, 1].",
+    needs=("finite",),
+)
+def _range(bench: Bench) -> None:
+    for place, answer in bench.answers():
+        if answer.within is None:
+            continue
+        low, high = answer.within
+        least, most = answer.value.min().item(), answer.value.max().item()
+        if least < low or most > high:
+            raise Failed(f"{place} go from {least:.3g} to {most:.3g}, promised is {low} to {high}")
+
+
+@NETWORKS.check(
+    "batch-of-one",
+    "a batch of one works, in train and eval mode",
+    mend="Do without statistics over the batch where the map is 1x1; squeeze no batch dimension.",
+    needs=("finite",),
+)
+def _batch_of_one(bench: Bench) -> None:
+    for specimen in bench.few:
+        for training in _MODES:
+            with torch.no_grad():
+                answers = specimen.ask(specimen.networks(training=training), specimen.batch([0]))
+            for role, answer in _each(answers):
+                if tuple(answer.value.shape) != answer.shape or not answer.value.isfinite().all():
+                    mode = "train" if training else "eval"
+                    raise Failed(
+                        f"{role} for {specimen} in {mode} mode: {answer.what} of one image have "
+                        f"shape {tuple(answer.value.shape)} or are not finite"
+                    )
+
+
+@NETWORKS.check(
+    "gradients",
+    "a gradient reaches every trainable parameter",
+    mend="Use the parameter, take it out, or set requires_grad=False; do not detach what it makes.",
+    needs=("finite",),
+)
+def _gradients(bench: Bench) -> None:
+    for specimen in bench.few:
+        networks = specimen.networks(training=True, spread=True)
+        for role, loss in _scalars(specimen, networks):
+            networks.zero_grad()
+            if not loss.requires_grad and all(
+                not p.requires_grad for p in networks[role].parameters()
+            ):
+                continue  # a role that is frozen on purpose
+            torch.autograd.backward(loss)
+            for name, parameter in networks[role].named_parameters():
+                reached = parameter.grad is not None and bool(parameter.grad.any())
+                if parameter.requires_grad and not reached:
+                    raise Failed(f"{role} for {specimen}: no gradient reaches {name!r}")
+
+
+@NETWORKS.check(
+    "inputs-unchanged",
+    "networks change none of the tensors that they are given",
+    mend="Work on a copy: no method that ends in _ and no assignment into images, z or labels.",
+    needs=("shapes",),
+)
+def _inputs_unchanged(bench: Bench) -> None:
+    for specimen in bench.few:
+        for training in _MODES:
+            batch = specimen.batch()
+            noise = _Recorded(batch.noise)
+            watched = replace(batch, noise=noise)
+            before = [(what, tensor.clone()) for what, tensor in _tensors(watched)]
+            with torch.no_grad():
+                specimen.ask(specimen.networks(training=training), watched)
+            now = [tensor for _, tensor in _tensors(watched)]
+            pairs = [*zip(now, before, strict=True), *((t, ("z", b)) for t, b in noise.drawn)]
+            for tensor, (what, expected) in pairs:
+                if not torch.equal(tensor, expected):
+                    raise Failed(f"for {specimen}, a call of the networks changes {what}")
+
+
+@NETWORKS.check(
+    "deterministic",
+    "in eval mode the same inputs give the same answers",
+    mend="Draw nothing in eval mode: noise is an input. Dropout must obey train() and eval().",
+    needs=("finite",),
+)
+def _deterministic(bench: Bench) -> None:
+    for specimen in bench.few:
+        networks = specimen.networks(spread=True)
+        stir(0)
+        first = _rows(specimen, networks, specimen.batch())
+        stir(1)
+        for role, rows in _rows(specimen, networks, specimen.batch()).items():
+            if not torch.equal(rows, first[role]):
+                raise Failed(f"{role} for {specimen} answers differently when asked again")
+
+
+@NETWORKS.check(
+    "eval-changes-nothing",
+    "a call in eval mode changes no parameter and no buffer",
+    mend="Update counters and running statistics only where self.training is true.",
+    needs=("shapes",),
+)
+def _eval_changes_nothing(bench: Bench) -> None:
+    for specimen in bench.few:
+        networks = specimen.networks()
+        before = {key: value.clone() for key, value in networks.state_dict().items()}
+        _rows(specimen, networks, specimen.batch())
+        for key, value in networks.state_dict().items():
+            if not _same(value, before[key]):
+                raise Failed(f"for {specimen}, a call in eval mode changes {key!r}")
+
+
+@NETWORKS.check(
+    "images-apart",
+    "in eval mode the answer for an image does not depend on the others of its batch",
+    mend="Share nothing between rows: BatchNorm with running statistics, no mean over dimension 0.",
+    needs=("deterministic",),
+)
+def _images_apart(bench: Bench) -> None:
+    for specimen in bench.few:
+        networks = specimen.networks(spread=True)
+        together = _rows(specimen, networks, specimen.batch(range(4)))
+        for role, rows in _rows(specimen, networks, specimen.batch(range(1, 3))).items():
+            if not _close(rows, together[role][1:3]):
+                raise Failed(
+                    f"{role} for {specimen}: an image's answer changes with its neighbours"
+                )
+
+
+@NETWORKS.check(
+    "inputs-matter",
+    "other images and other noise give other answers",
+    mend="Look for an input that is not used, or multiplied by what is always zero.",
+    needs=("deterministic",),
+)
+def _inputs_matter(bench: Bench) -> None:
+    for specimen in bench.few:
+        networks = specimen.networks(spread=True)
+        first = _rows(specimen, networks, specimen.batch())
+        other = _rows(specimen, networks, specimen.batch(images=1, noise=1))
+        for role, rows in other.items():
+            if torch.allclose(rows, first[role]):
+                raise Failed(f"{role} for {specimen} answers the same to other inputs")
+
+
+@NETWORKS.check(
+    "labels",
+    "where classes are declared an image's label changes its answer, and that of no other",
+    mend="Give the labels to every network, as an embedding say; where classes is None, use none.",
+    needs=("images-apart",),
+)
+def _labels(bench: Bench) -> None:
+    conditional = [s for s in bench.few if s.config.classes is not None and s.config.classes > 1]
+    if not conditional:
+        raise Skipped("it is for one class, or for none")
+    for specimen in conditional:
+        networks = specimen.networks(spread=True)
+        ones = _rows(specimen, networks, specimen.batch(labels=(1, 1)))
+        mixed = _rows(specimen, networks, specimen.batch(labels=(1, 0)))
+        heard = {role: not torch.allclose(rows[1], ones[role][1]) for role, rows in mixed.items()}
+        if deaf := sorted(role for role, hears in heard.items() if not hears):
+            raise Failed(f"{deaf[0]} for {specimen} answers the same to every label")
+        for role, rows in mixed.items():
+            if not _close(rows[0], ones[role][0]):
+                raise Failed(f"{role} for {specimen}: the label of one image changes another's")
+
+
+@NETWORKS.check(
+    "reproducible",
+    "under one seed of torch the same weights are built",
+    mend="Initialize with torch's global generator alone: not by random, NumPy, time or hash().",
+    needs=("roles",),
+)
+def _reproducible(bench: Bench) -> None:
+    for specimen in bench.few:
+        stir(0)
+        first = specimen.networks().state_dict()
+        stir(1)
+        for key, value in specimen.networks().state_dict().items():
+            if not _same(value, first[key]):
+                raise Failed(f"for {specimen}, {key!r} is another under the same seed")
+
+
+@NETWORKS.check(
+    "registered",
+    "every tensor of a network is a parameter or a buffer of it",
+    mend="Use self.register_buffer: a plain attribute is neither saved nor moved to a GPU.",
+    needs=("roles",),
+)
+def _registered(bench: Bench) -> None:
+    for specimen in bench.few:
+        networks = specimen.networks()
+        if isinstance(specimen.objective, KnowsRoles):  # some keep a tensor only once called
+            _rows(specimen, networks, specimen.batch())
+        known = {id(t) for t in (*networks.parameters(), *networks.buffers())}
+        for path, module in networks.named_modules():
+            # Spectral and weight normalization put what they make of `weight_orig` at `weight`.
+            made = {name.removesuffix("_orig") for name in module._parameters}
+            for name, value in vars(module).items():
+                if name in made or name in vars(nn.Module()):
+                    continue
+                if any(isinstance(v, Tensor) and id(v) not in known for v in _flat(value)):
+                    raise Failed(f"for {specimen}, {path}.{name} is a tensor, and no buffer")
+
+
+@NETWORKS.check(
+    "untied",
+    "no two tensors of the networks share memory",
+    mend="Keep one of the two: the other is written twice, and is another tensor once loaded.",
+    needs=("roles",),
+)
+def _untied(bench: Bench) -> None:
+    for specimen in bench.few:
+        owners: dict[int, str] = {}
+        for key, value in specimen.networks().state_dict(keep_vars=True).items():
+            place = value.untyped_storage().data_ptr()
+            if value.numel() and (other := owners.setdefault(place, key)) != key:
+                raise Failed(f"for {specimen}, {key!r} is tied to {other!r}")
+
+
+def stir(seed: int) -> None:
+    """Set every global generator, so that whatever draws from one shows it."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+@torch.no_grad()
+def _rows(specimen: Specimen, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
+    return rows_of(specimen.ask(networks, batch))
+
+
+def _scalars(specimen: Specimen, networks: nn.ModuleDict) -> Iterator[tuple[str, Tensor]]:
+    """Yield a scalar to differentiate for each role: of its answers, else the objective's loss."""
+    objective = specimen.objective
+    if isinstance(objective, KnowsRoles):
+        for role, rows in rows_of(specimen.ask(networks, specimen.batch())).items():
+            yield role, rows.square().mean()
+        return
+    for phase in objective.phases:
+        for role in sorted(phase.trains):
+            yield role, objective.loss(phase.name, networks, specimen.batch(), 0)[0]
+
+
+def _each(answers: Answers) -> Iterator[tuple[str, Answer]]:
+    return ((role, answer) for role, each in answers.items() for answer in each)
+
+
+def _tensors(batch: Batch) -> list[tuple[str, Tensor]]:
+    given = [("the images", batch.images)]
+    return given if batch.labels is None else [*given, ("the labels", batch.labels)]
+
+
+class _Recorded:
+    """A source of noise that keeps what it gave, each beside a copy of how it was."""
+
+    def __init__(self, noise: NoiseSource) -> None:
+        self._noise = noise
+        self.drawn: list[tuple[Tensor, Tensor]] = []
+
+    def __len__(self) -> int:
+        return len(self._noise)
+
+    def normal(self, *shape: int) -> Tensor:
+        return self._keep(self._noise.normal(*shape))
+
+    def uniform(self, *shape: int) -> Tensor:
+        return self._keep(self._noise.uniform(*shape))
+
+    def integers(self, high: int) -> Tensor:
+        return self._keep(self._noise.integers(high))
+
+    def _keep(self, tensor: Tensor) -> Tensor:
+        self.drawn.append((tensor, tensor.clone()))
+        return tensor
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.equal(torch.nan_to_num(a), torch.nan_to_num(b))
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    """Whether two are alike but for the order in which a matrix product adds up."""
+    return torch.allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def _flat(value: object) -> Iterable[object]:
+    if isinstance(value, list | tuple | set):
+        return value
+    return value.values() if isinstance(value, dict) else (value,)

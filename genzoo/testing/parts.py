@@ -1,0 +1,246 @@
+"""Checks of what else a plugin can bring: objectives, datasets, callbacks, extractors."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from genzoo.data.fitting import ImageDataset, Split
+from genzoo.data.load import load_named
+from genzoo.errors import ConfigError, DataError, UnsupportedError, WeightsError
+from genzoo.evaluation.features import load_extractor
+from genzoo.noise import Noise
+from genzoo.objectives.base import Phase
+from genzoo.registry import specs
+from genzoo.registry.discovery import registry
+from genzoo.registry.specs import ImageSpec
+from genzoo.testing.checks import Failed, Skipped, Suite
+from genzoo.testing.models import check_samples, trained
+from genzoo.testing.networks import stir
+from genzoo.testing.specimens import Specimen, recipe
+from genzoo.training.watching import Watchers
+
+__all__ = ["CALLBACKS", "DATASETS", "EXTRACTORS", "OBJECTIVES", "ObjectiveBench"]
+
+_LOOKED_AT = 100
+_IMAGES = (ImageSpec(1, 28, 28), ImageSpec(3, 32, 32, 10))
+
+
+@dataclass(frozen=True)
+class ObjectiveBench:
+    """An objective, and networks of some installed architecture that it can train."""
+
+    spec: specs.Objective
+
+    def specimens(self) -> list[Specimen]:
+        """Return one without classes and one with; Skipped where no architecture goes with it."""
+        return _specimens(self.spec.name)
+
+
+OBJECTIVES: Suite[ObjectiveBench] = Suite()
+
+
+@OBJECTIVES.check(
+    "phases",
+    "it has phases, of different names, each of which trains roles that the objective names",
+    mend="Let `phases` return one Phase or more whose `trains` are among `roles`.",
+)
+def _phases(bench: ObjectiveBench) -> None:
+    objective = bench.specimens()[0].objective
+    phases = objective.phases
+    if not phases or len({phase.name for phase in phases}) < len(phases):
+        raise Failed(f"its phases are {[phase.name for phase in phases]}")
+    for phase in phases:
+        if strange := sorted(phase.trains - objective.roles):
+            raise Failed(f"phase {phase.name!r} trains {strange[0]!r}, which is not in its roles")
+        if not phase.trains or phase.every < 1:
+            raise Failed(f"phase {phase.name!r} trains nothing, or never")
+    trained_roles = frozenset[str]().union(*(phase.trains for phase in phases))
+    if idle := sorted(objective.roles - trained_roles):
+        raise Failed(f"no phase trains {idle[0]!r}")
+    if lost := sorted(objective.sampling_roles - objective.roles):
+        raise Failed(f"it samples by {lost[0]!r}, which is not in its roles")
+
+
+@OBJECTIVES.check(
+    "losses",
+    "each loss is one finite number that can be differentiated, and what it logs is detached",
+    mend="Return the mean over the batch, and `.detach()` whatever is logged.",
+    needs=("phases",),
+)
+def _losses(bench: ObjectiveBench) -> None:
+    for specimen in bench.specimens():
+        for phase, (loss, logged) in _each_loss(specimen):
+            if loss.ndim or not loss.isfinite() or not loss.requires_grad:
+                raise Failed(
+                    f"the loss of phase {phase.name!r} for {specimen} has shape "
+                    f"{tuple(loss.shape)}, is not finite or has no gradient"
+                )
+            for name, value in logged.items():
+                if not isinstance(value, Tensor) or value.numel() != 1 or value.requires_grad:
+                    raise Failed(f"{phase.name}/{name}, which it logs, is no detached scalar")
+
+
+@OBJECTIVES.check(
+    "noise",
+    "a loss depends on the batch, its noise and the step alone",
+    mend="Draw from `batch.noise` instead of torch's, NumPy's or Python's generators.",
+    needs=("losses",),
+)
+def _noise(bench: ObjectiveBench) -> None:
+    for specimen in bench.specimens():
+        stir(0)
+        first = [loss for _, (loss, _) in _each_loss(specimen)]
+        stir(1)
+        for (phase, (loss, _)), before in zip(_each_loss(specimen), first, strict=True):
+            if not torch.equal(loss, before):
+                raise Failed(f"the loss of phase {phase.name!r} is another when asked again")
+
+
+@OBJECTIVES.check(
+    "samples",
+    "images of the shape promised are drawn, in [-1, 1], a row for each row of the noise",
+    mend="Let the objective's `sample` return (N, C, H, W) in [-1, 1], N = len(noise).",
+    needs=("phases",),
+)
+def _samples(bench: ObjectiveBench) -> None:
+    for specimen in bench.specimens():
+        batch = specimen.batch()
+        images = specimen.objective.sample(specimen.networks(), batch.noise, batch.labels)
+        check_samples(specimen, images)
+
+
+DATASETS: Suite[specs.Dataset] = Suite()
+
+
+@DATASETS.check(
+    "licence",
+    "it states the licence of its images",
+    mend="Set `licence` in its Dataset, as an SPDX identifier or in words.",
+)
+def _dataset_licence(spec: specs.Dataset) -> None:
+    if not spec.licence.strip():
+        raise Failed("its licence is empty")
+
+
+@DATASETS.check(
+    "images",
+    "both splits give uint8 images of the size asked for, and labels below the number of classes",
+    mend="Build it by genzoo.data.fitting.fit_tensors, which sees to all of this.",
+)
+def _images(spec: specs.Dataset) -> None:
+    own = spec.image or ImageSpec(1, 28, 28)
+    classes = _split(spec, "train", own).image.classes
+    for image in (own, replace(own, classes=classes), ImageSpec(3, 20, 24)):
+        for split in ("train", "test"):
+            dataset = _split(spec, split, image)
+            expected = (image.channels, image.height, image.width)
+            for index in range(min(len(dataset), _LOOKED_AT)):
+                pixels, label = dataset[index]
+                if tuple(pixels.shape) != expected or pixels.dtype != torch.uint8:
+                    raise Failed(
+                        f"the {split} split gives {pixels.dtype} images of shape "
+                        f"{tuple(pixels.shape)}, not torch.uint8 of {expected}"
+                    )
+                if image.classes is None:
+                    fits = label is None
+                else:
+                    fits = label is not None and 0 <= label < image.classes
+                if not fits:
+                    raise Failed(f"the {split} split gives the label {label} for {image}")
+
+
+def _split(spec: specs.Dataset, split: Split, image: ImageSpec) -> ImageDataset:
+    try:
+        return load_named(spec.name, split, None, image)
+    except (ConfigError, DataError) as error:
+        raise Skipped(f"it cannot be read without more: {error.message}") from None
+
+
+CALLBACKS: Suite[specs.Callback] = Suite()
+
+
+@CALLBACKS.check(
+    "run",
+    "it watches a short run from start to end, and its resumption, without an error",
+    mend="See the line that is named; what a callback needs, it makes in on_start.",
+)
+def _run(spec: specs.Callback) -> None:
+    specimen = _specimens()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        for steps in (1, 2):
+            watchers = Watchers([replace(spec, required=True)])  # so that its errors are raised
+            trained(specimen, Path(folder), steps=steps, resume=True, watchers=watchers)
+
+
+EXTRACTORS: Suite[specs.Extractor] = Suite()
+
+
+@EXTRACTORS.check(
+    "licence",
+    "it states the licence of its weights",
+    mend="Set `licence` in its Extractor.",
+)
+def _extractor_licence(spec: specs.Extractor) -> None:
+    if not spec.licence.strip():
+        raise Failed("its licence is empty")
+
+
+@EXTRACTORS.check(
+    "features",
+    "features and logits are finite, of the shape promised, the same for an image in any batch",
+    mend="Return (features (B, num_features), logits (B, classes) or None), in eval mode alone.",
+)
+def _features(spec: specs.Extractor) -> None:
+    image = spec.image or ImageSpec(1, 28, 28)
+    try:
+        extractor = load_extractor(spec, torch.device("cpu"))
+    except (ConfigError, UnsupportedError, WeightsError) as error:
+        if spec.weights:
+            raise
+        raise Skipped(f"it cannot be had here: {error.message}") from None
+    shape = (4, image.channels, image.height, image.width)
+    pixels = Noise(0, range(4)).uniform(*shape[1:]).mul(256).to(torch.uint8)
+    with torch.no_grad():
+        features, logits = extractor(pixels)
+        one, _ = extractor(pixels[:1])
+    if tuple(features.shape) != (4, extractor.num_features):
+        raise Failed(f"features have shape {tuple(features.shape)}, not (4, num_features)")
+    classes = image.classes
+    if logits is not None and (len(logits) != 4 or (classes and logits.shape[1] != classes)):
+        raise Failed(f"logits have shape {tuple(logits.shape)}, not (4, {classes})")
+    if not bool(features.isfinite().all()):
+        raise Failed("features are not finite")
+    if not torch.allclose(one, features[:1], rtol=1e-4, atol=1e-4):
+        raise Failed("an image's features change with the batch it is in")
+
+
+def _specimens(objective: str = "") -> list[Specimen]:
+    """Return networks of the first architecture that goes with an objective, or with its own.
+
+    One without classes and one with. Raises Skipped where there is none.
+    """
+    architectures = registry().architectures.values()
+    for each in sorted(architectures, key=lambda a: (a.objective != objective, a.name)):
+        configs = [recipe(each.name, objective or each.objective, image) for image in _IMAGES]
+        try:
+            found = [Specimen(config) for config in configs]
+            for specimen in found:
+                specimen.networks()
+        except Exception:  # other roles, other sizes, or a fault of that architecture's
+            continue
+        return found
+    raise Skipped("no installed architecture builds the networks that it needs")
+
+
+def _each_loss(
+    specimen: Specimen,
+) -> Iterator[tuple[Phase, tuple[Tensor, dict[str, Tensor]]]]:
+    networks, objective = specimen.networks(training=True), specimen.objective
+    for phase in objective.phases:
+        yield phase, objective.loss(phase.name, networks, specimen.batch(), 0)

@@ -1,0 +1,133 @@
+"""Specimens: networks of one zoo config, built anew for each look, and batches to show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genzoo.building import build_networks, build_objective
+from genzoo.data.fitting import TensorImages
+from genzoo.model import Model
+from genzoo.noise import Noise
+from genzoo.objectives.base import Answer, Batch, KnowsRoles, Objective
+from genzoo.registry.config import ZooConfig, zoo_config
+from genzoo.registry.specs import ImageSpec
+from genzoo.testing.checks import Skipped
+
+__all__ = ["Answers", "Specimen", "recipe", "rows_of"]
+
+Answers = Mapping[str, Sequence[Answer]]
+"""What each role answered to one batch."""
+
+_SPREAD = 0.05  # of what is added to weights to bring them away from their start
+
+
+def recipe(
+    architecture: str,
+    objective: str,
+    image: ImageSpec,
+    *,
+    config: Mapping[str, Any] | None = None,
+    objective_config: Mapping[str, Any] | None = None,
+) -> ZooConfig:
+    """Return a zoo config for networks that nobody has trained yet."""
+    data = {
+        "name": architecture,
+        "image": {"channels": image.channels, "height": image.height, "width": image.width},
+        "classes": image.classes,
+        "architecture": {"name": architecture, "config": dict(config or {})},
+        "objective": {"name": objective, "config": dict(objective_config or {})},
+        "dataset": {"name": "digits"},
+        "training": {"steps": 2},
+        "card": dict.fromkeys(("summary", "licence", "dataset_licence", "intended_use"), "a check"),
+    }
+    return zoo_config(data, source=f"{architecture} for {image}")
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """One zoo config under the microscope: the same weights and images at every look."""
+
+    config: ZooConfig
+
+    def __str__(self) -> str:
+        return str(self.config.image_spec)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The objective, which checks must leave as it is."""
+        return build_objective(self.config)
+
+    def networks(
+        self, *, training: bool = False, seed: int = 0, spread: bool = False
+    ) -> nn.ModuleDict:
+        """Return freshly built networks.
+
+        With `spread` their weights are away from where they start: some, a gate of zero say, hold
+        gradients and inputs back on purpose at first.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            networks = nn.ModuleDict(build_networks(self.config))
+            if spread:
+                with torch.no_grad():
+                    for parameter in networks.parameters():
+                        parameter.add_(_SPREAD * torch.randn_like(parameter))
+        return networks.train(training)
+
+    def model(self) -> Model:
+        """Return a model of networks whose weights are away from their start, in eval mode."""
+        networks = self.networks(spread=True)
+        return Model(self.config, networks, build_objective(self.config)).eval()
+
+    def batch(
+        self,
+        rows: Sequence[int] = range(2),
+        *,
+        labels: Sequence[int] | None = None,
+        images: int = 0,
+        noise: int = 0,
+    ) -> Batch:
+        """Return a batch whose row i depends on rows[i] alone, and on which images and noise."""
+        spec = self.config.image_spec
+        shape = (spec.channels, spec.height, spec.width)
+        grey = Noise(images, rows, stream="check/images").uniform(*shape).mul(256).floor()
+        wanted = None
+        if spec.classes is not None:
+            each = rows if labels is None else labels
+            wanted = torch.tensor([label % spec.classes for label in each], dtype=torch.int64)
+        # The 256 levels of pixels: a likelihood of levels has none for what lies between.
+        return Batch(grey / 127.5 - 1, wanted, Noise(noise, rows, stream="check/noise"))
+
+    def dataset(self, count: int = 16) -> TensorImages:
+        """Return a training set of random images."""
+        batch, spec = self.batch(range(count)), self.config.image_spec
+        pixels = ((batch.images + 1) * 127.5).round().to(torch.uint8)
+        names = tuple(map(str, range(spec.classes or 0)))
+        return TensorImages(pixels, batch.labels, spec, names)
+
+    def ask(self, networks: nn.ModuleDict, batch: Batch) -> Answers:
+        """Return what every role answers to a batch.
+
+        Raises Skipped where the objective does not say how its roles are called.
+        """
+        if not isinstance(self.objective, KnowsRoles):
+            name = self.config.objective.name
+            raise Skipped(f"objective {name!r} does not say what its roles answer")
+        return {
+            role: list(self.objective.answers(role, networks, batch))
+            for role in sorted(self.objective.roles)
+        }
+
+
+def rows_of(answers: Answers) -> dict[str, Tensor]:
+    """Return all that each role answered, as rows (B, values)."""
+    return {
+        role: torch.cat([a.value.float().reshape(len(a.value), -1) for a in each], dim=1)
+        for role, each in answers.items()
+    }

@@ -1,0 +1,103 @@
+"""Who watches a run: the callbacks that the hook brings, in order, and those of the caller."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from genzoo.errors import PluginError, UnknownNameError, did_you_mean
+from genzoo.registry import specs
+from genzoo.registry.discovery import registry
+from genzoo.registry.specs import resolve
+from genzoo.training.callbacks import Callback, Run
+
+__all__ = ["Watchers", "build_callback", "chosen"]
+
+
+@dataclass(frozen=True)
+class _Watcher:
+    name: str
+    callback: Callback
+    may_fail: bool
+    """Whether the run goes on without it."""
+
+
+class Watchers:
+    """Callbacks, called one after the other.
+
+    One that a plugin brings is named and left out from its first error on, for a run of hours must
+    not end by what only watches it. What the caller passes is the caller's own: its errors are
+    raised, as are those of a callback whose descriptor says `required`.
+    """
+
+    def __init__(
+        self, by_hook: Iterable[specs.Callback] = (), by_caller: Sequence[Callback] = ()
+    ) -> None:
+        self._watchers: list[_Watcher] = []
+        self.errors: dict[str, Exception] = {}
+        """What ended each callback that was left out, by its name."""
+        for spec in sorted(by_hook, key=lambda spec: (spec.order, spec.name)):
+            try:
+                built = build_callback(spec)
+            except Exception as error:
+                # What is off unless asked for was asked for: to go without would be no answer.
+                if spec.required or not spec.default:
+                    raise
+                self._leave_out(spec.name, "when it was built", error)
+            else:
+                self._watchers.append(_Watcher(spec.name, built, not spec.required))
+        self._watchers += [_Watcher(type(c).__name__, c, may_fail=False) for c in by_caller]
+
+    def __bool__(self) -> bool:
+        return bool(self._watchers)
+
+    def call(self, event: str, run: Run, *arguments: object) -> None:
+        """Tell every callback, in order, that `event` (a method of Callback) has come."""
+        for watcher in tuple(self._watchers):
+            try:
+                getattr(watcher.callback, event)(run, *arguments)
+            except Exception as error:
+                if not watcher.may_fail:
+                    raise
+                self._watchers.remove(watcher)
+                self._leave_out(watcher.name, f"in {event}, after step {run.step}", error)
+
+    def _leave_out(self, name: str, when: str, error: Exception) -> None:
+        self.errors[name] = error
+        owner = registry().owner("callbacks", name)
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        print(
+            f"genzoo: callback {name!r} of {owner} failed {when}: {text}. "
+            "The run goes on without it.",
+            file=sys.stderr,
+        )
+
+
+def chosen(wanted: Collection[str] = (), without: Collection[str] = ()) -> list[specs.Callback]:
+    """Return the callbacks of a run: those on by default and those wanted, but none of `without`.
+
+    Raises UnknownNameError for a name that no plugin brings.
+    """
+    known = registry().callbacks
+    for name in (*wanted, *without):
+        if name not in known:
+            raise UnknownNameError(
+                f"no callback is called {name!r}.", hint=did_you_mean(name, known)
+            )
+    return [
+        spec
+        for name, spec in known.items()
+        if name not in without and (spec.default or name in wanted)
+    ]
+
+
+def build_callback(spec: specs.Callback) -> Callback:
+    """Return the callback that a descriptor names; PluginError where its factory builds none."""
+    built = resolve(spec.factory)()
+    if not isinstance(built, Callback):
+        raise PluginError(
+            f"callback {spec.name!r} built {built!r}.",
+            hint="Its factory must return a genzoo.training.callbacks.Callback.",
+        )
+    return built

@@ -1,0 +1,58 @@
+"""The examples: distributions as a third party would publish them, with no change to the core."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from .environment import EXAMPLES, ROOT, Environment
+
+LINES = 80
+"""What wrapping a published architecture must stay under."""
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_its_own_tests_pass(name: str, environment: Environment) -> None:
+    environment.hold("genzoo", name)
+    tests = ROOT / "examples" / name / "tests"
+    report, _ = environment.python("-m", "pytest", "-q", "-p", "no:cacheprovider", tests)
+    assert " passed" in report
+    assert "failed" not in report
+
+
+def test_the_core_has_never_heard_of_flows() -> None:
+    words = re.compile(r"flow.?matching|velocit|flow.?unet", re.IGNORECASE)
+    for path in (ROOT / "genzoo").rglob("*.py"):
+        assert not words.search(path.read_text(encoding="utf-8")), path
+
+
+def test_wrapping_a_published_architecture_takes_under_80_lines() -> None:
+    package = ROOT / "examples" / "genzoo-sngan" / "src" / "genzoo_sngan"
+    published = package / "sngan.py"
+    assert "import genzoo" not in published.read_text(encoding="utf-8")
+    wrapping = [path for path in package.glob("*.py") if path != published]
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in wrapping) < LINES
+
+
+def test_a_flow_is_trained_saved_loaded_drawn_and_walked_through(environment: Environment) -> None:
+    environment.hold("genzoo", "genzoo-flow-matching")
+    short = {
+        "training.steps": "4",
+        "training.preview_every": "2",
+        "dataset.name": "digits",
+        "image": "{channels: 1, height: 8, width: 8}",
+        "architecture.config.channels": "8",
+        "objective.config.guidance": "2.0",
+        "objective.config.steps": "3",
+    }
+    settings = [f"--set={path}={value}" for path, value in short.items()]
+    environment.genzoo("train", "flow-unet-mnist", *settings, "-o", "runs/flow", "--quiet")
+    run = environment.work / "runs" / "flow"
+    assert sorted(path.name for path in (run / "paths").iterdir()) == [
+        *("step-00000002.png", "step-00000004.png")
+    ]
+    for command in ("sample", "interpolate"):
+        environment.genzoo(command, run, "-n", "4", "--seed", "0", "-o", f"{command}.png")
+        assert Path(environment.work / f"{command}.png").is_file()

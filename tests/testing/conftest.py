@@ -1,0 +1,68 @@
+"""Distributions as `genzoo new` writes them, installed for this process."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from genzoo.scaffolding.write import Kind, write_distribution
+from genzoo.testing import architectures
+
+Made = Callable[..., str]
+PACKAGE = "genzoo_faulty"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Another number of threads may add up in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def made(
+    tmp_path: Path,
+    installed: Callable[..., Path],
+    site: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Made:
+    """Return a function that writes a new distribution, changes a file, and installs it."""
+    # What goes wrong does so at any size: those of plugins' own tests are more.
+    monkeypatch.setattr(architectures, "GRID", architectures.GRID[:4])
+
+    def make(kind: Kind = "architecture", file: str = "", old: str = "", new: str = "") -> str:
+        tree = write_distribution("faulty", kind, parent=tmp_path)
+        source = tree / "src" / PACKAGE
+        for path in (source / "config.py", source / "zoo" / "faulty-digits.yaml"):
+            if path.is_file():  # small networks have the same faults
+                text = path.read_text(encoding="utf-8").replace("Field(256, ge", "Field(16, ge")
+                text = text.replace("channels: 16", "channels: 8").replace(
+                    "Field(16, ge=8", "Field(8, ge=8"
+                )
+                path.write_text(text, encoding="utf-8")
+        if file:
+            path = source / file if (source / file).is_file() else tree / file
+            text = path.read_text(encoding="utf-8")
+            assert old in text, f"{path} does not say {old!r}"
+            path.write_text(text.replace(old, new), encoding="utf-8")
+        project = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        files = {
+            f"{PACKAGE}/{path.relative_to(source).as_posix()}": path.read_text(encoding="utf-8")
+            for path in source.rglob("*")
+            if path.is_file()
+        }
+        installed(project["name"], project["version"], project["entry-points"]["genzoo"], files)
+        (info,) = site.glob("genzoo_faulty-*.dist-info")
+        with (info / "METADATA").open("a", encoding="utf-8") as metadata:
+            if "license" in project:
+                metadata.write(f"License-Expression: {project['license']}\n")
+            metadata.writelines(f"Requires-Dist: {r}\n" for r in project["dependencies"])
+        return str(project["name"])
+
+    return make

@@ -1,0 +1,241 @@
+"""Plugins with one planted fault each, and the check that is to find it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from genzoo.scaffolding.write import Kind
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A change of one file of what `genzoo new` writes, and which check says what is wrong."""
+
+    what: str
+    check: str
+    file: str
+    old: str
+    new: str
+    kind: Kind = "architecture"
+    also: frozenset[str] = frozenset()
+    """Checks of other subjects, the networks that an objective trains say, that must fail then."""
+
+    def __str__(self) -> str:
+        return self.what
+
+
+PLUGIN, CONFIG, NETWORKS = "plugin.py", "config.py", "networks.py"
+ZOO = "zoo/faulty-digits.yaml"
+OBJECTIVE, DATASET, CALLBACK = "objective.py", "dataset.py", "callback.py"
+PYPROJECT = "pyproject.toml"
+
+_PROJECT = "        self.project = nn.Linear(inputs, math.prod(self.base))\n"
+_FORWARD = '        """Return images (B, C, H, W) in [-1, 1]."""\n'
+_CONFIG_LINE = '            config="genzoo_faulty.config:FaultyConfig",\n'
+
+FAULTS = (
+    # Of the distribution.
+    Fault("raises at import", "import", PLUGIN, "import genzoo\n", "import genzoo\n\n1 / 0\n"),
+    Fault(
+        *("SystemExit at import", "import", PLUGIN),
+        *("import genzoo\n", "import genzoo\n\nraise SystemExit\n"),
+    ),
+    Fault(
+        *("a hook that returns no list", "hooks", PLUGIN),
+        *('[Path(__file__).parent / "zoo"]', 'Path(__file__).parent / "zoo"'),
+    ),
+    Fault("a misspelt hook", "hooks", PLUGIN, "genzoo_zoo_configs", "genzoo_zoo_config"),
+    Fault("no hook is marked as one", "hooks", PLUGIN, "@genzoo.hookimpl\n", ""),
+    Fault(
+        *("an old api_version", "api-version", PLUGIN),
+        *(_CONFIG_LINE, f"{_CONFIG_LINE}            api_version=0,\n"),
+    ),
+    Fault("two owners of one name", "names", PLUGIN, 'name="faulty"', 'name="dcgan"'),
+    Fault(
+        "torch at import", "torch-free", PLUGIN, "import genzoo\n", "import torch\nimport genzoo\n"
+    ),
+    Fault(
+        *("NumPy in the config", "torch-free", PLUGIN),
+        *("import genzoo\n", "import genzoo\nimport genzoo_faulty.networks\n"),
+    ),
+    Fault("no licence of the code", "licence", PYPROJECT, 'license = "Apache-2.0"\n', ""),
+    Fault(
+        *("no requirement of genzoo", "requires-genzoo", PYPROJECT),
+        *('"genzoo>=0.1.0", ', ""),
+    ),
+    Fault("an unknown key in a zoo config", "zoo-configs", ZOO, "classes: 10", "klasses: 10"),
+    Fault("a model's name that is taken", "zoo-configs", ZOO, "faulty-digits", "dcgan-mnist"),
+    # Of the architecture.
+    Fault(
+        "no summary", "described", PLUGIN, "A small convolutional generator and discriminator.", ""
+    ),
+    Fault(
+        *("a reference to nothing", "references", PLUGIN),
+        *("genzoo_faulty.networks:build", "genzoo_faulty.networks:built"),
+    ),
+    Fault(
+        *("a setting without a description", "config", CONFIG),
+        *('    """Length Z of the latent."""\n', ""),
+    ),
+    Fault(
+        *("a config of another kind", "config", CONFIG),
+        *("FaultyConfig(Config)", "FaultyConfig(__import__('pydantic').BaseModel)"),
+    ),
+    Fault(
+        *("a size that ends in a traceback", "sizes", NETWORKS),
+        *("raise UnsupportedError(", "raise IndexError("),
+    ),
+    Fault(
+        *("a refusal that names no size", "sizes", NETWORKS),
+        *("{image.height}x{image.width} images", "such images"),
+    ),
+    Fault(
+        *("no discriminator for the adversarial objective", "roles", NETWORKS),
+        *(', "discriminator": Discriminator(image, config)}', "}"),
+    ),
+    Fault(
+        "a wrong shape",
+        "shapes",
+        NETWORKS,
+        "        return images\n",
+        "        return images[..., 1:]\n",
+    ),
+    Fault(
+        "a wrong type",
+        "shapes",
+        NETWORKS,
+        "        return logits\n",
+        "        return logits.double()\n",
+    ),
+    Fault(
+        "NaN", "finite", NETWORKS, "        return images\n", "        return images + torch.nan\n"
+    ),
+    Fault(
+        "a wrong range", "range", NETWORKS, "        return images\n", "        return images + 1\n"
+    ),
+    Fault(
+        *("a batch of one loses its dimension", "batch-of-one", NETWORKS),
+        *("self.head(features).squeeze(1)", "self.head(features).squeeze()"),
+    ),
+    Fault(
+        *("a parameter without a gradient", "gradients", NETWORKS),
+        *(_PROJECT, f"{_PROJECT}        self.spare = nn.Linear(3, 3)\n"),
+    ),
+    Fault(
+        *("a network whose output is detached", "gradients", NETWORKS),
+        *("        return logits\n", "        return logits.detach()\n"),
+    ),
+    Fault(
+        *("an in-place change of its input", "inputs-unchanged", NETWORKS),
+        *(_FORWARD, f"{_FORWARD}        z.mul_(0.5)\n"),
+    ),
+    Fault(
+        *("a non-deterministic eval", "deterministic", NETWORKS),
+        *(_FORWARD, f"{_FORWARD}        z = z + torch.randn_like(z)\n"),
+    ),
+    Fault(
+        *("a counter that runs in eval mode", "eval-changes-nothing", NETWORKS),
+        _PROJECT,
+        f"{_PROJECT}        self.register_buffer('calls', torch.zeros(()))\n"
+        "        self.register_forward_pre_hook(lambda m, _: (m.calls.add_(1), None)[1])\n",
+    ),
+    Fault(
+        *("state shared between images", "images-apart", NETWORKS),
+        *("nn.GroupNorm(8, outputs)", "nn.BatchNorm2d(outputs, track_running_stats=False)"),
+    ),
+    Fault(
+        *("a latent that is ignored", "inputs-matter", NETWORKS),
+        *(_FORWARD, f"{_FORWARD}        z = torch.ones_like(z)\n"),
+    ),
+    Fault(
+        *("labels ignored where classes are declared", "labels", NETWORKS),
+        *("self.embedding(labels)], dim=1", "self.embedding(torch.zeros_like(labels))], dim=1"),
+    ),
+    Fault(
+        *("weights by another generator than torch's", "reproducible", NETWORKS),
+        *(_PROJECT, f"{_PROJECT}        self.project.bias.data += __import__('random').random()\n"),
+    ),
+    Fault(
+        *("an unregistered buffer", "registered", NETWORKS),
+        *(_PROJECT, f"{_PROJECT}        self.scale = torch.ones(1)\n"),
+    ),
+    Fault(
+        *("a tensor tied to another", "untied", NETWORKS),
+        *(_PROJECT, f"{_PROJECT}        self.twin = self.project\n"),
+    ),
+    Fault(
+        *("a network that nothing trains", "training", NETWORKS),
+        _PROJECT,
+        f"{_PROJECT}        self.register_forward_pre_hook("
+        "lambda m, _: (m.requires_grad_(False), None)[1])\n",
+    ),
+    Fault(
+        *("state that a checkpoint does not hold", "resume", NETWORKS),
+        *(
+            _FORWARD,
+            f"{_FORWARD}        self.calls = getattr(self, 'calls', 0) + int(self.training)\n"
+            "        z = z * (1 + 0.1 * self.calls)\n",
+        ),
+    ),
+    # Of the model.
+    Fault("no licence of the weights", "licence", ZOO, "licence: Apache-2.0", "licence: ''"),
+    Fault("another licence of the images", "licence", ZOO, "CC-BY-4.0", "MIT"),
+    Fault("requirements that leave it out", "requires", ZOO, "[genzoo-faulty]", "[]"),
+    Fault(
+        *("a setting out of bounds", "config", ZOO, "latent_dim: 32", "latent_dim: 0"),
+    ),
+    # Of an objective.
+    Fault(
+        *("a phase of a role that is nobody's", "phases", OBJECTIVE),
+        *('trains=frozenset({"generator"})', 'trains=frozenset({"generater"})', "objective"),
+        frozenset({"training"}),
+    ),
+    Fault(
+        *("a loss for each image", "losses", OBJECTIVE),
+        *(".sum() / len(fake) ** 2", ".sum(1) / len(fake)", "objective"),
+        frozenset({"training"}),
+    ),
+    Fault(
+        *("a figure that is not detached", "losses", OBJECTIVE),
+        *('{"loss": loss.detach()}', '{"loss": loss}', "objective"),
+    ),
+    Fault(
+        *("a loss that draws by itself", "noise", OBJECTIVE),
+        *("        return loss, {", "        loss = loss * torch.rand(())\n        return loss, {"),
+        "objective",
+    ),
+    Fault(
+        *("samples of a wrong shape", "samples", OBJECTIVE),
+        *("        return self._draw(networks, noise, labels)\n",),
+        *("        return self._draw(networks, noise, labels)[0]\n", "objective"),
+    ),
+    Fault(
+        *("samples that leave the range", "samples", OBJECTIVE),
+        *("        return self._draw(networks, noise, labels)\n",),
+        *("        return 1 + self._draw(networks, noise, labels)\n", "objective"),
+    ),
+    Fault(
+        *("samples that the seed does not decide", "seeds", OBJECTIVE),
+        *("        return self._draw(networks, noise, labels)\n",),
+        "        images = self._draw(networks, noise, labels)\n"
+        "        return (images + 0.1 * torch.randn_like(images)).clamp(-1, 1)\n",
+        "objective",
+    ),
+    # Of other parts.
+    Fault(
+        *("images that are no bytes", "images", DATASET),
+        *("mul(255).to(torch.uint8)", "float()", "dataset"),
+    ),
+    Fault(
+        *("labels beyond the classes", "images", DATASET),
+        *("pictures, labels, _NAMES", "pictures, labels + 3, _NAMES", "dataset"),
+    ),
+    Fault(
+        *("no licence of the images", "licence", PLUGIN),
+        *('licence="Apache-2.0"', 'licence=""', "dataset"),
+    ),
+    Fault(
+        *("an error while it watches", "run", CALLBACK),
+        *("        if self.warned or", "        if self.warmed or", "callback"),
+    ),
+)

@@ -1,0 +1,53 @@
+"""Each planted fault is found by the check that is named for it, and by no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from genzoo.scaffolding.write import Kind
+from genzoo.testing import Outcome, subjects
+
+from .faults import FAULTS, Fault
+
+Made = Callable[..., str]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def outcomes(distribution: str) -> list[Outcome]:
+    return [outcome for subject in subjects(distribution) for outcome in subject.run()]
+
+
+def failed(found: list[Outcome]) -> dict[str, str]:
+    return {o.check: f"{o.subject}: {o.detail}" for o in found if o.status == "failed"}
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_a_correct_plugin_trips_no_check(kind: Kind, made: Made) -> None:
+    found = outcomes(made(kind))
+    assert failed(found) == {}
+    assert {outcome.status for outcome in found} <= {"passed", "skipped"}
+    skipped = {outcome.check for outcome in found if outcome.status == "skipped"}
+    assert skipped <= {"weights"}  # nothing is trained yet
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_fault_is_found_by_the_check_that_is_named_for_it(fault: Fault, made: Made) -> None:
+    found = failed(outcomes(made(fault.kind, fault.file, fault.old, fault.new)))
+    assert found.keys() == {fault.check} | fault.also, found
+
+
+def test_the_document_has_every_fault_and_its_check() -> None:
+    text = (ROOT / "docs" / "plugin-api.md").read_text(encoding="utf-8")
+    _, _, rest = text.partition("<!-- faults:")
+    rows = [f"| {fault} | {fault.kind} | `{fault.check}` |" for fault in FAULTS]
+    expected = ["| fault | in | found by |", "|---|---|---|", *rows]
+    assert rest.partition("<!-- /faults -->")[0].splitlines()[1:] == expected
+
+
+def test_faults_are_many_and_of_all_kinds() -> None:
+    assert len({fault.what for fault in FAULTS}) == len(FAULTS) > 20
+    assert {fault.kind for fault in FAULTS} == set(get_args(Kind))
