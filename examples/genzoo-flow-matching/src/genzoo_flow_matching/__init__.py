@@ -1,0 +1,1 @@
+"""Flow matching for genzoo: an objective, an architecture, a model and a callback."""

@@ -1,0 +1,1 @@
+"""SNGAN (Miyato et al. 2018) for genzoo."""
