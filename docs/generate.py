@@ -28,6 +28,7 @@ from genzoo.registry.fields import field_rows
 from genzoo.registry.schema import Config
 from genzoo.registry.specs import Extractor, resolve
 from genzoo.registry.training_config import AdamConfig, AdamWConfig, RMSpropConfig, SGDConfig
+from genzoo.testing import SUITES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -154,6 +155,16 @@ def _code(value: object) -> str:
     return f"`{json.dumps(value)}`"
 
 
+def check_table() -> str:
+    """Return the table of what `genzoo check` looks at."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for kind, suite in SUITES.items():
+        for check in suite.checks:
+            rows.setdefault((check.name, check.about, check.mend), []).append(kind)
+    cells = ([", ".join(kinds), f"`{name}`", *texts] for (name, *texts), kinds in rows.items())
+    return table(["of", "check", "what holds", "to mend"], cells)
+
+
 def documents(root: Path) -> dict[Path, str]:
     """Return each document of a checkout that has generated parts, as it should be."""
     configs, docs = models(root), root / "docs"
@@ -161,6 +172,7 @@ def documents(root: Path) -> dict[Path, str]:
         root / "README.md": {"models": model_table(configs)},
         docs / "zoo-config.md": {"reference": reference()},
         docs / "evaluation.md": {"protocol": protocol_table(), "extractors": extractor_table()},
+        docs / "plugin-api.md": {"checks": check_table()},
     }
     texts = {path: path.read_text(encoding="utf-8") for path in parts}
     for path, contents in parts.items():
