@@ -28,7 +28,7 @@ from genzoo.registry.specs import ImageSpec
 from genzoo.weights import format as weights_format
 from genzoo.weights.sources import locate
 
-__all__ = ["WEIGHTS", "create", "find_device", "load", "run_weights"]
+__all__ = ["WEIGHTS", "create", "find_device", "load", "run_weights", "untrained"]
 
 WEIGHTS = "weights.safetensors"
 """The file of a run folder, and of each of its checkpoints, that holds the networks that sample."""
@@ -95,12 +95,23 @@ def create(
             f"create({architecture!r}): image is {image!r}.",
             hint="Give channels, height and width, as in (1, 28, 28).",
         )
+    channels, height, width = image
+    spec = ImageSpec(channels, height, width, classes)
+    source = f"create({architecture!r})"
+    zoo = untrained(architecture, known.objective, spec, config, source=source)
+    return Model(zoo, nn.ModuleDict(build_networks(zoo)), build_objective(zoo)).eval()
+
+
+def untrained(
+    architecture: str, objective: str, image: ImageSpec, config: Mapping[str, Any], *, source: str
+) -> ZooConfig:
+    """Return the zoo config of a model that nobody has trained; `source` is what errors name."""
     data = {
         "name": architecture,
-        "image": dict(zip(("channels", "height", "width"), image, strict=True)),
-        "classes": classes,
+        "image": {"channels": image.channels, "height": image.height, "width": image.width},
+        "classes": image.classes,
         "architecture": {"name": architecture, "config": config},
-        "objective": {"name": known.objective},
+        "objective": {"name": objective},
         "dataset": {"name": "digits"},
         "training": {"steps": 1000},
         "card": {
@@ -110,8 +121,7 @@ def create(
             "intended_use": "training",
         },
     }
-    zoo = zoo_config(data, source=f"create({architecture!r})")
-    return Model(zoo, nn.ModuleDict(build_networks(zoo)), build_objective(zoo)).eval()
+    return zoo_config(data, source=source)
 
 
 def run_weights(folder: Path) -> Path:

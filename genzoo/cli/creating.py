@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.scaffolding.write import Kind, write_distribution
+from genzoo.scaffolding import Kind
 
 __all__ = ["new"]
 
@@ -27,6 +27,8 @@ def new(
     licence: Annotated[str, typer.Option(metavar="SPDX", help="Of its code.")] = "Apache-2.0",
 ) -> None:
     """Write a plugin that installs, passes its own tests and trains, to start from."""
+    from genzoo.scaffolding.write import write_distribution
+
     folder = write_distribution(name, kind, parent=output, summary=summary, licence=licence)
     typer.echo(f"wrote {folder}. Go on with:")
     typer.echo(f"pip install -e {shlex.quote(str(folder.resolve()))}")

@@ -133,7 +133,7 @@ def _plugin(known: Registry, plugin: Plugin) -> dict[str, Any]:
         "distribution": plugin.distribution,
         "version": plugin.version,
         "module": plugin.module,
-        "status": "ok" if not plugin.error else "off" if plugin.fault == "disabled" else "failed",
+        "status": plugin.status,
         "error": plugin.error or None,
         "brings": {kind: names for kind, names in brings.items() if names},
     }

@@ -74,6 +74,13 @@ class Plugin:
     traceback: str = ""
     """Python's own words for the error, for the plugin's author."""
 
+    @property
+    def status(self) -> Literal["ok", "failed", "disabled"]:
+        """Whether it is used, and if not, whether that is anybody's wish."""
+        if self.fault == "disabled":
+            return "disabled"
+        return "failed" if self.error else "ok"
+
     def __str__(self) -> str:
         return f"plugin {self.name!r} ({self.distribution} {self.version})"
 
@@ -174,7 +181,7 @@ def registry() -> Registry:
     """Return what is installed. Bad plugins are reported on standard error, once in a process."""
     found = Registry(tuple(_discover()))
     for plugin in found.plugins:
-        if plugin.error and plugin.fault != "disabled":  # which a person knows who asked for it
+        if plugin.status == "failed":
             print(f"genzoo: {plugin} is left out: {plugin.error}", file=sys.stderr)
     return found
 

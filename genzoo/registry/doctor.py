@@ -58,7 +58,7 @@ def examine(name: str | None = None) -> list[Diagnosis]:
     for point in chosen:
         cost = costs[point]
         plugin = found[(point.distribution, point.entry.name, point.entry.value)]
-        about = (plugin.name, plugin.distribution, plugin.version, _status(plugin))
+        about = (plugin.name, plugin.distribution, plugin.version, plugin.status)
         diagnosis = Diagnosis(*about, round(cost.seconds, 3))
         diagnosis.torch = cost.heavy.get("torch", "")
         diagnosis.problems = list(_problems(plugin, cost.error if cost.deadly else "", diagnosis))
@@ -124,12 +124,6 @@ def _unknown(name: str) -> UnknownNameError:
     return UnknownNameError(f"nothing here is called {name!r}.", hint=f"{close}{install}")
 
 
-def _status(plugin: Plugin) -> str:
-    if plugin.fault == "disabled":
-        return "disabled"
-    return "failed" if plugin.error else "ok"
-
-
 def _problems(plugin: Plugin, deadly: str, diagnosis: Diagnosis) -> Iterator[str]:
     if deadly:
         diagnosis.status = "failed"
@@ -137,7 +131,7 @@ def _problems(plugin: Plugin, deadly: str, diagnosis: Diagnosis) -> Iterator[str
             f"{deadly}. Until its author mends it: genzoo plugins uninstall {plugin.distribution}, "
             f"or {DISABLE}={plugin.name}"
         )
-    elif plugin.fault == "disabled":
+    elif plugin.status == "disabled":
         yield f"it is named in {DISABLE}: take it out there"
     elif plugin.error:
         yield plugin.error

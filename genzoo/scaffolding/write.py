@@ -6,19 +6,15 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, get_args
 
 from genzoo._version import __version__
 from genzoo.errors import OutputError, UnsupportedError
 from genzoo.files import atomic_folder
 from genzoo.registry.discovery import registry
 from genzoo.registry.specs import NAME
+from genzoo.scaffolding import Kind
 
-__all__ = ["KINDS", "Kind", "write_distribution"]
-
-Kind = Literal["architecture", "objective", "dataset", "callback"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-"""What a new distribution can bring."""
+__all__ = ["write_distribution"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _PREFIX = "genzoo-"

@@ -76,7 +76,7 @@ def _references(bench: ArchitectureBench) -> None:
 
 @_OWN.check(
     "config",
-    "its config is a genzoo.Config whose fields all have defaults, bounds and a description",
+    "its config is a genzoo.Config whose fields all have a default and a description",
     mend="Derive it from genzoo.Config, give every field a default, and a docstring beneath it.",
     needs=("references",),
 )

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from genzoo.building import build_networks, build_objective
 from genzoo.data.fitting import TensorImages
+from genzoo.loading import untrained
 from genzoo.model import Model
 from genzoo.noise import Noise
 from genzoo.objectives.base import Answer, Batch, KnowsRoles, Objective
-from genzoo.registry.config import ZooConfig, zoo_config
+from genzoo.registry.config import ZooConfig
 from genzoo.registry.specs import ImageSpec
 from genzoo.testing.checks import Skipped
 
@@ -27,26 +27,10 @@ Answers = Mapping[str, Sequence[Answer]]
 _SPREAD = 0.05  # of what is added to weights to bring them away from their start
 
 
-def recipe(
-    architecture: str,
-    objective: str,
-    image: ImageSpec,
-    *,
-    config: Mapping[str, Any] | None = None,
-    objective_config: Mapping[str, Any] | None = None,
-) -> ZooConfig:
-    """Return a zoo config for networks that nobody has trained yet."""
-    data = {
-        "name": architecture,
-        "image": {"channels": image.channels, "height": image.height, "width": image.width},
-        "classes": image.classes,
-        "architecture": {"name": architecture, "config": dict(config or {})},
-        "objective": {"name": objective, "config": dict(objective_config or {})},
-        "dataset": {"name": "digits"},
-        "training": {"steps": 2},
-        "card": dict.fromkeys(("summary", "licence", "dataset_licence", "intended_use"), "a check"),
-    }
-    return zoo_config(data, source=f"{architecture} for {image}")
+def recipe(architecture: str, objective: str, image: ImageSpec) -> ZooConfig:
+    """Return a zoo config, all of it defaults, for networks that nobody has trained yet."""
+    source = f"{architecture} for {image}"
+    return untrained(architecture, objective, image, {}, source=source)
 
 
 @dataclass(frozen=True)

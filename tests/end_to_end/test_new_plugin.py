@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from genzoo.scaffolding.write import KINDS
+from genzoo.scaffolding import KINDS
 
 from .environment import Environment
 

@@ -15,7 +15,8 @@ from genzoo._version import __version__
 from genzoo.cli.main import app
 from genzoo.errors import OutputError, UnsupportedError
 from genzoo.registry.config import read_config
-from genzoo.scaffolding.write import KINDS, Kind, write_distribution
+from genzoo.scaffolding import KINDS, Kind
+from genzoo.scaffolding.write import write_distribution
 
 PLACEHOLDERS = ("new-name", "new_name", "NewName", "SUMMARY", "LICENCE", "0.0.0")
 

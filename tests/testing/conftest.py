@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from genzoo.scaffolding.write import Kind, write_distribution
+from genzoo.scaffolding import Kind
+from genzoo.scaffolding.write import write_distribution
 from genzoo.testing import architectures
 
 Made = Callable[..., str]

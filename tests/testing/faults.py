@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from genzoo.scaffolding.write import Kind
+from genzoo.scaffolding import Kind
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from genzoo.scaffolding.write import Kind
+from genzoo.scaffolding import Kind
 from genzoo.testing import Outcome, subjects
 
 from .faults import FAULTS, Fault
