@@ -107,7 +107,9 @@ def _requires(model: ModelBench) -> None:
 )
 def _weights(model: ModelBench) -> None:
     finding = audit(model.entry)
-    if finding.status == "damaged":
+    if finding.status == "not installed":
+        model.parts()  # Skipped, not Failed, where it is the plugin that is not there
+    if finding.status in ("damaged", "not installed"):
         raise Failed(finding.detail)
     if finding.status != "ok":
         raise Skipped(f"{finding.status}: {finding.detail}")

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
+import genzoo
+from genzoo.registry import catalog
 from genzoo.scaffolding import Kind
 from genzoo.scaffolding.write import write_distribution
 from genzoo.testing import architectures
+from genzoo.training.publish import publish
 
 Made = Callable[..., str]
+Published = Callable[[str], tuple[Path, Path]]
 PACKAGE = "genzoo_faulty"
 
 
@@ -67,3 +71,20 @@ def made(
         return str(project["name"])
 
     return make
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Published:
+    """Return a function that trains an installed model for a step and publishes it in place."""
+
+    def publish_model(name: str) -> tuple[Path, Path]:
+        config = catalog.find(name).path
+        text = config.read_text(encoding="utf-8")
+        config.write_text(text.replace("steps: 1000", "steps: 1"), encoding="utf-8")
+        catalog.catalog.cache_clear()
+        genzoo.train(name, output=tmp_path / "run", callbacks=())
+        weights, _ = publish(tmp_path / "run")
+        catalog.catalog.cache_clear()
+        return config, weights
+
+    return publish_model

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from genzoo.files import file_sha256
 from genzoo.scaffolding import Kind
 
 
@@ -13,12 +20,14 @@ class Fault:
 
     what: str
     check: str
-    file: str
-    old: str
-    new: str
+    file: str = ""
+    old: str = ""
+    new: str = ""
     kind: Kind = "architecture"
     also: frozenset[str] = frozenset()
     """Checks of other subjects, the networks that an objective trains say, that must fail then."""
+    spoil: Callable[[Path, Path], None] | None = None
+    """What is done to a model that is trained and published: to its YAML file and its weights."""
 
     def __str__(self) -> str:
         return self.what
@@ -32,6 +41,42 @@ PYPROJECT = "pyproject.toml"
 _PROJECT = "        self.project = nn.Linear(inputs, math.prod(self.base))\n"
 _FORWARD = '        """Return images (B, C, H, W) in [-1, 1]."""\n'
 _CONFIG_LINE = '            config="genzoo_faulty.config:FaultyConfig",\n'
+
+
+def _change(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def _wrong_hash(config: Path, weights: Path) -> None:
+    _change(config, file_sha256(weights), "0" * 64)
+
+
+def _cut_short(config: Path, weights: Path) -> None:
+    weights.write_bytes(weights.read_bytes()[:-1])
+
+
+def _missing(config: Path, weights: Path) -> None:
+    weights.unlink()
+
+
+def _of_nobodys_package(config: Path, weights: Path) -> None:
+    _change(config, f"uri: {weights.name}", f"uri: pkg://genzoo_nobody/{weights.name}")
+
+
+def _of_other_networks(config: Path, weights: Path) -> None:
+    _change(config, "latent_dim: 32", "latent_dim: 16")
+
+
+def _not_finite(config: Path, weights: Path) -> None:
+    before = file_sha256(weights)
+    with safe_open(weights, framework="pt") as file:
+        metadata = file.metadata()
+        tensors = {name: torch.full_like(file.get_tensor(name), torch.nan) for name in file.keys()}  # noqa: SIM118 - no mapping
+    save_file(tensors, weights, metadata=metadata)
+    _change(config, before, file_sha256(weights))
+
 
 FAULTS = (
     # Of the distribution.
@@ -184,6 +229,12 @@ FAULTS = (
     Fault(
         *("a setting out of bounds", "config", ZOO, "latent_dim: 32", "latent_dim: 0"),
     ),
+    Fault("a wrong hash", "weights", spoil=_wrong_hash),
+    Fault("weights cut short", "weights", spoil=_cut_short),
+    Fault("weights left out of the wheel", "weights", spoil=_missing),
+    Fault("weights in nobody's package", "weights", spoil=_of_nobodys_package),
+    Fault("weights of other networks", "weights", spoil=_of_other_networks),
+    Fault("weights that are NaN", "weights", spoil=_not_finite),
     # Of an objective.
     Fault(
         *("a phase of a role that is nobody's", "phases", OBJECTIVE),

@@ -14,6 +14,7 @@ from genzoo.testing import Outcome, subjects
 from .faults import FAULTS, Fault
 
 Made = Callable[..., str]
+Published = Callable[[str], tuple[Path, Path]]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -34,9 +35,20 @@ def test_a_correct_plugin_trips_no_check(kind: Kind, made: Made) -> None:
     assert skipped <= {"weights"}  # nothing is trained yet
 
 
+def test_a_correct_model_that_is_trained_trips_no_check(made: Made, published: Published) -> None:
+    name = made()
+    published("faulty-digits")
+    assert {outcome.status for outcome in outcomes(name)} == {"passed"}
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_a_fault_is_found_by_the_check_that_is_named_for_it(fault: Fault, made: Made) -> None:
-    found = failed(outcomes(made(fault.kind, fault.file, fault.old, fault.new)))
+def test_a_fault_is_found_by_the_check_that_is_named_for_it(
+    fault: Fault, made: Made, published: Published
+) -> None:
+    name = made(fault.kind, fault.file, fault.old, fault.new)
+    if fault.spoil is not None:
+        fault.spoil(*published("faulty-digits"))
+    found = failed(outcomes(name))
     assert found.keys() == {fault.check} | fault.also, found
 
 
