@@ -59,6 +59,7 @@ lint: $(VENV)/.developers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy examples/*/src
 	$(BIN)/lint-imports
 
 format: $(VENV)/.developers

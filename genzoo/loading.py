@@ -22,7 +22,7 @@ from genzoo.errors import (
 from genzoo.model import Model
 from genzoo.objectives.base import Objective
 from genzoo.registry.catalog import find, lookup, unavailable
-from genzoo.registry.config import ZooConfig, read_config, zoo_config
+from genzoo.registry.config import ZooConfig, apply_overrides, read_config, zoo_config
 from genzoo.registry.discovery import registry
 from genzoo.registry.specs import ImageSpec
 from genzoo.weights import format as weights_format
@@ -38,40 +38,43 @@ def load(
     name_or_path: str | os.PathLike[str],
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    objective: Mapping[str, Any] | None = None,
 ) -> Model:
     """Return a trained model, in eval mode.
 
     By its name in the zoo, or from a weights file, a run folder or a zoo config's YAML file. A name
     comes before a folder of the same name: that is `./name`. `device` None takes the GPU where
-    there is one. Raises UnknownNameError, ConfigError, WeightsError, DeviceError, or
-    UnsupportedError for a `dtype` that is not of floating point.
+    there is one. `objective` replaces settings of the model's objective by name: those of how
+    images are drawn, such as a number of steps, for the weights stay as they are. Raises
+    UnknownNameError, ConfigError, WeightsError, DeviceError, or UnsupportedError for a `dtype` that
+    is not of floating point.
     """
     where = find_device(device)
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise UnsupportedError(
             f"a model cannot be {dtype!r}.", hint="Use torch.float32, torch.bfloat16 or the like."
         )
-    return _open(name_or_path).to(where, dtype).eval()
+    return _open(name_or_path, objective or {}).to(where, dtype).eval()
 
 
-def _open(name_or_path: str | os.PathLike[str]) -> Model:
+def _open(name_or_path: str | os.PathLike[str], changes: Mapping[str, Any]) -> Model:
     path = Path(name_or_path)
     if isinstance(name_or_path, str) and (entry := lookup(name_or_path)):
-        return _from_zoo(entry.config, entry.path)
+        return _from_zoo(entry.config, entry.path, changes)
     if path.suffix in (".yaml", ".yml"):
-        return _from_zoo(read_config(path), path)
+        return _from_zoo(read_config(path), path, changes)
     # Unlike Path's, os.path's tests are False where one may not look.
     if name_or_path != "" and os.path.isdir(path):
-        return _from_file(run_weights(path))
+        return _from_file(run_weights(path), changes)
     if os.path.isfile(path) or path.suffix == ".safetensors":
-        return _from_file(path)
+        return _from_file(path, changes)
     if path.parent != Path():
         raise UnknownNameError(
             f"there is no file or folder {path}.",
             hint="Give the name of a model, a weights file or the folder of a run.",
         )
     entry = find(str(name_or_path))
-    return _from_zoo(entry.config, entry.path)
+    return _from_zoo(entry.config, entry.path, changes)
 
 
 def create(
@@ -137,7 +140,7 @@ def run_weights(folder: Path) -> Path:
     )
 
 
-def _from_zoo(config: ZooConfig, path: Path) -> Model:
+def _from_zoo(config: ZooConfig, path: Path, changes: Mapping[str, Any]) -> Model:
     if problem := unavailable(config, path):
         what, fix = problem
         known = registry()
@@ -150,16 +153,24 @@ def _from_zoo(config: ZooConfig, path: Path) -> Model:
     assert config.weights is not None  # `unavailable` has said so otherwise
     file = locate(config.weights, beside=path)
     tensors, _ = weights_format.read(file, sha256=config.weights.sha256)
-    return _assemble(config, tensors, file, config.weights.sha256)
+    return _assemble(config, tensors, file, config.weights.sha256, changes)
 
 
-def _from_file(path: Path) -> Model:
+def _from_file(path: Path, changes: Mapping[str, Any]) -> Model:
     tensors, header = weights_format.read(path)
     config = zoo_config(header.get("config") or {}, source=f"the metadata of {path}")
-    return _assemble(config, tensors, path, weights_format.file_sha256(path))
+    return _assemble(config, tensors, path, weights_format.file_sha256(path), changes)
 
 
-def _assemble(config: ZooConfig, tensors: Mapping[str, Tensor], path: Path, sha256: str) -> Model:
+def _assemble(
+    config: ZooConfig,
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    sha256: str,
+    changes: Mapping[str, Any],
+) -> Model:
+    if changes:
+        config = _changed(config, changes)
     objective = build_objective(config)
     networks = _sampling_networks(config, objective)
     state = {k: v for k, v in tensors.items() if not k.startswith("objective.")}
@@ -169,7 +180,15 @@ def _assemble(config: ZooConfig, tensors: Mapping[str, Tensor], path: Path, sha2
         module.load_state_dict(part, strict=True, assign=True)
     model = Model(config, networks, objective)
     model.sha256 = sha256
+    model.changes = dict(changes)
     return model
+
+
+def _changed(config: ZooConfig, changes: Mapping[str, Any]) -> ZooConfig:
+    source = f"load({config.name!r}, objective={dict(changes)!r})"
+    paths = {f"objective.config.{name}": value for name, value in changes.items()}
+    data = apply_overrides(config.model_dump(exclude_unset=True), paths, source=source)
+    return zoo_config(data, source=source)
 
 
 def _sampling_networks(config: ZooConfig, objective: Objective) -> nn.ModuleDict:

@@ -39,6 +39,12 @@ class Model(nn.Module):
         self.objective = objective
         self.sha256: str | None = None
         """The sha256 of the weights file that this model was loaded from."""
+        self.changes: dict[str, Any] = {}
+        """The settings of the objective that are not those of the file, as `load` was told."""
+
+    def changed_settings(self) -> dict[str, Any]:
+        """Return `changes` by their paths in a zoo config, for what records how images came."""
+        return {f"objective.config.{name}": value for name, value in self.changes.items()}
 
     @property
     def name(self) -> str:

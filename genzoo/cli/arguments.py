@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from genzoo.errors import LabelError, OutputError
+from genzoo.errors import ConfigError, LabelError, OutputError
 from genzoo.files import check_writable
 
 __all__ = [
@@ -20,14 +20,17 @@ __all__ = [
     "ModelName",
     "OwnBatchSize",
     "Seed",
+    "Settings",
     "SplitName",
     "check_output",
     "default_columns",
     "model_names",
     "parse_labels",
+    "parse_settings",
 ]
 
 _MOST_CLASSES = 100_000  # of any zoo config, so that no range is too long to write out
+_DRAWING = "objective.config."
 _PART = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
 
 
@@ -76,6 +79,14 @@ DataFolder = Annotated[
         "--data", metavar="DIR", help="The folder of datasets.", show_default="GENZOO_DATA"
     ),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Draw by another setting of the objective: objective.config.NAME=VALUE.",
+    ),
+]
 SplitName = Annotated[Literal["test", "train"], typer.Option(help="Part of the dataset.")]
 
 
@@ -94,6 +105,20 @@ def parse_labels(text: str | None) -> list[int] | None:
             )
         labels.extend(range(first, last + 1))
     return labels
+
+
+def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
+    """Return ["objective.config.steps=4"] as {"steps": 4}. Raises ConfigError for other paths."""
+    from genzoo.registry.config import parse_overrides
+
+    changes = parse_overrides(settings or ())
+    for path in changes:
+        if not path.startswith(_DRAWING):
+            raise ConfigError(
+                f"--set {path}: a trained model is what it is, but for how it is drawn from.",
+                hint=f"Set {_DRAWING}NAME=VALUE; `genzoo info NAME` lists them.",
+            )
+    return {path.removeprefix(_DRAWING): value for path, value in changes.items()}
 
 
 def default_columns(n: int, labels: Sequence[int] | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +16,12 @@ from genzoo.cli.arguments import (
     LabelText,
     ModelName,
     Seed,
+    Settings,
     SplitName,
     check_output,
     default_columns,
     parse_labels,
+    parse_settings,
 )
 from genzoo.cli.output import counted
 from genzoo.files import check_writable
@@ -55,15 +58,16 @@ def sample(
     ] = None,
     batch_size: BatchSize = 256,
     device: Device = None,
+    settings: Settings = None,
 ) -> None:
     """Draw images by a model."""
-    wanted = parse_labels(labels)
+    wanted, changes = parse_labels(labels), parse_settings(settings)
     check_output(output, ".png", ".npz")
     from genzoo.images import save_arrays, save_image
     from genzoo.loading import load
     from genzoo.noise import seed_or_any
 
-    model = load(name, device)
+    model = load(name, device, objective=changes)
     output, seed = output or _free(f"{model.name}.png"), seed_or_any(seed)
     classes = model.labels(n, seed, wanted)
     images = model.sample(n, seed, classes, batch_size)
@@ -94,15 +98,16 @@ def interpolate(
     ] = None,
     batch_size: BatchSize = 256,
     device: Device = None,
+    settings: Settings = None,
 ) -> None:
     """Draw walks through a model's latent space, from one image to another of the same class."""
-    wanted = parse_labels(labels)
+    wanted, changes = parse_labels(labels), parse_settings(settings)
     check_output(output, ".gif", ".png")
     from genzoo.images import save_animation, save_image
     from genzoo.loading import load
     from genzoo.noise import seed_or_any
 
-    model = load(name, device)
+    model = load(name, device, objective=changes)
     output, seed = output or _free(f"{model.name}-interpolation.gif"), seed_or_any(seed)
     classes = model.labels(n, seed, wanted)
     walks = model.interpolate(n, frames, seed, classes, batch_size)
@@ -136,6 +141,7 @@ def reconstruct(
     ] = None,
     batch_size: BatchSize = 256,
     device: Device = None,
+    settings: Settings = None,
 ) -> None:
     """Draw images beside what a model makes of them: original left, reconstruction right.
 
@@ -143,7 +149,7 @@ def reconstruct(
     """
     if labels is not None and not images:
         raise typer.BadParameter("--labels are for image files: a dataset has its own.")
-    wanted = parse_labels(labels)
+    wanted, changes = parse_labels(labels), parse_settings(settings)
     check_output(output, ".png")
     import torch
 
@@ -151,7 +157,7 @@ def reconstruct(
     from genzoo.loading import load
     from genzoo.objectives.base import CanReconstruct
 
-    model = load(name, device)
+    model = load(name, device, objective=changes)
     model.require(CanReconstruct, "reconstruct")
     output = output or _free(f"{model.name}-reconstruction.png")
     originals, own, origin = _originals(model, images, n, split, data)
@@ -198,5 +204,6 @@ def _provenance(model: Model, **facts: str) -> dict[str, str]:
         "weights_sha256": model.sha256 or "",
         "genzoo": __version__,
         "torch": torch.__version__,
+        **{path: json.dumps(value) for path, value in model.changed_settings().items()},
         **facts,
     }

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genzoo.cli.arguments import DataFolder, Device, ModelName, OwnBatchSize, SplitName
+from genzoo.cli.arguments import (
+    DataFolder,
+    Device,
+    ModelName,
+    OwnBatchSize,
+    Settings,
+    SplitName,
+    parse_settings,
+)
 from genzoo.cli.output import console, print_json, worth
 from genzoo.evaluation.protocol import (
     CARD_IMPORTANCE_SAMPLES,
@@ -75,15 +83,18 @@ def evaluate(
     data: DataFolder = None,
     batch_size: OwnBatchSize = None,
     device: Device = None,
+    settings: Settings = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Measure what a model is worth, beside what real images get: the floor."""
+    changes = parse_settings(settings)
     if output is not None:
         check_writable(output / "figures.json")
     from genzoo.evaluation.card import CARD_OPTIONS, card_of, check_protocol
     from genzoo.evaluation.card import write_card as put
     from genzoo.evaluation.evaluate import evaluate as measure
     from genzoo.evaluation.report import write_report
+    from genzoo.loading import load
     from genzoo.registry.config import read_config
 
     card = card_of(name) if write_card else None
@@ -96,6 +107,7 @@ def evaluate(
             "extractor": extractor,
             "importance_samples": importance_samples,
             "likelihood_images": likelihood_images,
+            "set": ", ".join(settings) if settings else None,
         }
         check_protocol(read_config(card), chosen)
     options: Mapping[str, Any] = {
@@ -104,7 +116,7 @@ def evaluate(
     }
     with _bar(quiet) as progress:
         evaluation = measure(
-            name,
+            load(name, device, objective=changes),
             samples=samples,
             seed=seed,
             dataset=dataset,
@@ -112,7 +124,6 @@ def evaluate(
             extractor=extractor,
             **(CARD_OPTIONS if card else options),
             data=data,
-            device=device,
             batch_size=batch_size,
             progress=progress,
         )

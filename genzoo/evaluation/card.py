@@ -62,6 +62,7 @@ def check_protocol(config: ZooConfig, chosen: Mapping[str, object], samples: int
         "importance_samples": CARD_IMPORTANCE_SAMPLES,
         "likelihood_images": chosen.get("reference_images"),
         "dtype": "float32",
+        "set": None,
     }
     for key, expected in usual.items():
         value = chosen.get(key)

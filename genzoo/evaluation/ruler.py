@@ -231,4 +231,5 @@ class Ruler:
             "device": model.device.type,
             "genzoo": __version__,
             "torch": torch.__version__,
+            **({"set": model.changed_settings()} if model.changes else {}),
         }

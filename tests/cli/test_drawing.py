@@ -64,6 +64,37 @@ def test_a_picture_says_where_it_comes_from(done, runs: Path, tmp_path: Path) ->
     }
 
 
+def test_a_setting_of_how_images_are_drawn(done, runs: Path, tmp_path: Path) -> None:
+    options = ("-n", 4, "--seed", 5, "--labels", "1,8", "--columns", 2)
+    drawn = ("--set", "objective.config.samples=drawn")
+    done("sample", runs / "tiny-vae", *options, *drawn, "-o", "out.png")
+    model = genzoo.load(runs / "tiny-vae", "cpu", objective={"samples": "drawn"})
+    images = model.sample(4, seed=5, labels=[1, 8])
+    assert torch.equal(pixels(tmp_path / "out.png"), grid(images, 2))
+    expected = genzoo.load(runs / "tiny-vae", "cpu").sample(4, seed=5, labels=[1, 8])
+    assert not torch.equal(images, expected)
+    text = Image.open(tmp_path / "out.png").text  # type: ignore[attr-defined]
+    assert text["objective.config.samples"] == '"drawn"'
+    done("interpolate", runs / "tiny-vae", "-n", 1, "--frames", 2, *drawn, "-o", "walk.png")
+    done("reconstruct", runs / "tiny-vae", "-n", 1, *drawn, "-o", "pair.png")
+
+
+@pytest.mark.parametrize(
+    ("setting", "said", "hint"),
+    [
+        ("training.steps=5", "but for how it is drawn from", "objective.config.NAME=VALUE"),
+        ("objective.config.sampels=drawn", "objective.config.sampels", "samples"),
+        ("objective.config.samples=loud", "objective.config.samples", "'drawn'"),
+        ("objective.config=5", "but for how it is drawn from", "objective.config.NAME=VALUE"),
+        ("samples", "not a path and a value", "--set training.steps=100"),
+    ],
+)
+def test_a_setting_that_is_none(refused, runs: Path, setting: str, said: str, hint: str) -> None:
+    message = refused("sample", runs / "tiny-vae", "--set", setting)
+    assert said in message
+    assert hint in message
+
+
 def test_arrays_for_programs(done, runs: Path, tmp_path: Path) -> None:
     done("sample", runs / "tiny-gan", "-n", 5, "--seed", 3, "-o", "deep/out.npz")
     with np.load(tmp_path / "deep" / "out.npz") as arrays:

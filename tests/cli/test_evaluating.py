@@ -83,6 +83,15 @@ def test_options_reach_the_protocol(done, option: str, key: str, value: object) 
     assert protocol[key] == value
 
 
+def test_a_setting_of_how_images_are_drawn(done, refused, counted: Path) -> None:
+    drawn = ("--set", "objective.config.samples=drawn")
+    found = json.loads(done("evaluate", counted, *FEW, *drawn, "--likelihood-images", 2, "--json"))
+    assert found["protocol"]["set"] == {"objective.config.samples": "drawn"}
+    said = refused("evaluate", counted, *drawn, "--write-card")
+    assert "not measured with set objective.config.samples=drawn" in said
+    assert "Leave --set out" in said
+
+
 def test_a_run_that_was_just_trained(done, runs: Path) -> None:
     found = json.loads(done("evaluate", runs / "tiny-unconditional", *FEW, "--json"))
     assert "class_balance" in found["figures"]

@@ -44,7 +44,6 @@ def test_a_flow_is_trained_saved_loaded_drawn_and_walked_through(environment: En
         "dataset.name": "digits",
         "image": "{channels: 1, height: 8, width: 8}",
         "architecture.config.channels": "8",
-        "objective.config.guidance": "2.0",
         "objective.config.steps": "3",
     }
     settings = [f"--set={path}={value}" for path, value in short.items()]
@@ -53,6 +52,7 @@ def test_a_flow_is_trained_saved_loaded_drawn_and_walked_through(environment: En
     assert sorted(path.name for path in (run / "paths").iterdir()) == [
         *("step-00000002.png", "step-00000004.png")
     ]
+    guided = ("--set", "objective.config.guidance=2.0", "--set", "objective.config.solver=euler")
     for command in ("sample", "interpolate"):
-        environment.genzoo(command, run, "-n", "4", "--seed", "0", "-o", f"{command}.png")
+        environment.genzoo(command, run, "-n", "4", "--seed", "0", *guided, "-o", f"{command}.png")
         assert Path(environment.work / f"{command}.png").is_file()
