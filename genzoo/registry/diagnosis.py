@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from genzoo.registry.specs import HEAVY
 
-__all__ = ["Cost", "import_cost"]
+__all__ = ["Cost", "all_importable", "import_cost"]
 
 _SECONDS = 120  # a module that takes longer to import hangs
 
@@ -43,6 +43,15 @@ with contextlib.redirect_stdout(sys.stderr):
 print(json.dumps([time.perf_counter() - start, Watch.found, error]))
 """
 
+_ALIVE = "alive"
+_ALL = f"""
+import os
+os.environ.pop("GENZOO_STRICT", None)
+from genzoo.registry.discovery import registry
+registry()
+print("{_ALIVE}", end="")
+"""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -63,12 +72,8 @@ def import_cost(module: str) -> Cost:
 
     `module` is what the entry point names.
     """
-    command = [sys.executable, "-c", _PROBE, module, *HEAVY]
-    places = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
-        ran = subprocess.run(
-            command, env=places, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
+        ran = _in_its_own(_PROBE, module, *HEAVY)
     except subprocess.TimeoutExpired:
         return Cost(_SECONDS, {}, f"it is still not imported after {_SECONDS} seconds", deadly=True)
     try:
@@ -76,3 +81,23 @@ def import_cost(module: str) -> Cost:
     except ValueError:  # it ended the interpreter itself
         return Cost(0.0, {}, f"it ends Python with exit code {ran.returncode}", deadly=True)
     return Cost(seconds, heavy, error)
+
+
+def all_importable() -> bool:
+    """Return whether finding all plugins leaves the interpreter alive."""
+    try:
+        return _in_its_own(_ALL).stdout.endswith(_ALIVE)
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def _in_its_own(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run code in an interpreter that finds what this one finds, and nothing in this folder."""
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )

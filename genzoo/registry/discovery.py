@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -32,7 +32,9 @@ __all__ = [
     "Plugin",
     "Point",
     "Registry",
+    "canonical",
     "collect",
+    "is_disabled",
     "points",
     "registry",
     "strict",
@@ -41,12 +43,16 @@ __all__ = [
 GROUP = "genzoo"
 """The entry points that are plugins."""
 
+OURS = ("genzoo-dcgan", "genzoo-mlp-gan", "genzoo-transformer", "genzoo-vae")
+"""The distributions that are made with genzoo, whose names are theirs."""
+
 DISABLE = "GENZOO_DISABLE"
 """The environment variable that switches plugins off: their names, or distributions', by commas."""
 
-Fault = Literal["", "import", "hooks", "api-version", "names", "disabled"]
+Fault = Literal["", "import", "hooks", "api-version", "names", "disabled", "superseded"]
 """Where a plugin failed: when its module was imported, its hooks were called, the API version that
-it speaks or the names that it claims were looked at. Or it is switched off by GENZOO_DISABLE."""
+it speaks or the names that it claims were looked at. Or why it is not meant to be used: it is
+switched off by GENZOO_DISABLE, or its distribution has another for this API version."""
 
 _KINDS: Mapping[str, type] = {
     "architectures": Architecture,
@@ -75,10 +81,10 @@ class Plugin:
     """Python's own words for the error, for the plugin's author."""
 
     @property
-    def status(self) -> Literal["ok", "failed", "disabled"]:
+    def status(self) -> Literal["ok", "failed", "disabled", "superseded"]:
         """Whether it is used, and if not, whether that is anybody's wish."""
-        if self.fault == "disabled":
-            return "disabled"
+        if self.fault == "disabled" or self.fault == "superseded":
+            return self.fault
         return "failed" if self.error else "ok"
 
     def __str__(self) -> str:
@@ -179,11 +185,21 @@ def _get(known: dict[str, T], kind: str, name: str, remedy: str) -> T:
 @cache
 def registry() -> Registry:
     """Return what is installed. Bad plugins are reported on standard error, once in a process."""
-    found = Registry(tuple(_discover()))
-    for plugin in found.plugins:
-        if plugin.status == "failed":
+    found = list(_discover())
+    speaking = {plugin.distribution for plugin, _ in found if plugin.status == "ok"}
+    plugins = []
+    for plugin, error in found:
+        if plugin.fault == "api-version" and plugin.distribution in speaking:
+            plugin = replace(plugin, fault="superseded")
+        elif plugin.status == "failed" and strict():
+            raise PluginError(
+                f"{plugin} failed: {plugin.error}",
+                hint="Mend or uninstall it, or unset GENZOO_STRICT to go on without it.",
+            ) from error
+        elif plugin.status == "failed":
             print(f"genzoo: {plugin} is left out: {plugin.error}", file=sys.stderr)
-    return found
+        plugins.append(plugin)
+    return Registry(tuple(plugins))
 
 
 def strict() -> bool:
@@ -191,39 +207,38 @@ def strict() -> bool:
     return os.environ.get("GENZOO_STRICT", "").lower() not in ("", "0", "false", "no")
 
 
-def _discover() -> Iterable[Plugin]:
+def _discover() -> Iterator[tuple[Plugin, BaseException | None]]:
+    """Yield every plugin, and what it raised."""
     taken: dict[tuple[str, str], Plugin] = {}
     core = Plugin("genzoo", "genzoo", __version__, builtin.__name__)
-    yield _claim(core, collect(builtin), taken)
-    off = _disabled()
-    for point, distribution, version in points():
-        plugin = Plugin(point.name, distribution, version, point.value)
-        if off & {point.name, distribution}:
-            yield replace(plugin, error=f"it is named in {DISABLE}.", fault="disabled")
+    yield _claim(core, collect(builtin), taken), None
+    for point in points():
+        plugin = Plugin(point.entry.name, point.distribution, point.version, point.entry.value)
+        if is_disabled(point):
+            yield replace(plugin, error=f"it is named in {DISABLE}.", fault="disabled"), None
             continue
         fault: Fault = "import"
+        light = "torch" not in sys.modules
         try:
             # A plugin that prints at import must not spoil what programs read from standard output.
-            light = "torch" not in sys.modules
             with contextlib.redirect_stdout(sys.stderr):
-                module = point.load()
+                module = point.entry.load()
                 fault = "hooks"
                 brings = collect(module)
             fault = "api-version"
             _check_versions(brings)
             fault = "names"
-            yield _claim(plugin, brings, taken)
+            accepted = _claim(plugin, brings, taken)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit, or what an extension in Rust panics with
+            told = "".join(traceback.format_exception(error))
+            yield replace(plugin, error=_describe(error), fault=fault, traceback=told), error
+        else:
+            yield accepted, None
             if light and "torch" in sys.modules:
                 slow = "imports torch to be listed, which takes seconds: its author can mend that."
                 print(f"genzoo: {plugin} {slow}", file=sys.stderr)
-        except (Exception, SystemExit) as error:
-            if strict():
-                raise PluginError(
-                    f"{plugin} failed: {_describe(error)}",
-                    hint="Mend or uninstall it, or unset GENZOO_STRICT to go on without it.",
-                ) from error
-            told = "".join(traceback.format_exception(error))
-            yield replace(plugin, error=_describe(error), fault=fault, traceback=told)
 
 
 class Point(NamedTuple):
@@ -235,17 +250,38 @@ class Point(NamedTuple):
 
 
 def points() -> list[Point]:
-    """Return the entry points of all plugins, in the order in which they are asked."""
-    found = []
-    for entry in entry_points(group=GROUP):
-        # One reading each: `dist.name` and `dist.version` would parse the metadata anew.
-        metadata = entry.dist.metadata if entry.dist else {"Name": "unknown", "Version": "?"}
-        found.append(Point(entry, metadata["Name"], metadata["Version"]))
-    return sorted(found, key=lambda point: (point.distribution, point.entry.name))
+    """Return the entry points of all plugins, in the order in which they are asked.
+
+    Those of genzoo's own makers come first, so that nobody can take their names.
+    """
+    found = [Point(entry, *_identity(entry)) for entry in entry_points(group=GROUP)]
+    return sorted(found, key=lambda p: (p.distribution not in OURS, p.distribution, p.entry.name))
 
 
-def _disabled() -> set[str]:
-    return {name.strip() for name in os.environ.get(DISABLE, "").split(",")} - {""}
+def _identity(entry: EntryPoint) -> tuple[str, str]:
+    """Return name and version of an entry point's distribution, as far as there is any."""
+    # One reading each: `dist.name` and `dist.version` would parse the metadata anew.
+    metadata: Mapping[str, str] = (entry.dist and entry.dist.metadata) or {}  # type: ignore[assignment]
+    # An installation that broke off may lack it: the folder's name says whose it is.
+    folder = Path(str(getattr(entry.dist, "_path", ""))).name.removesuffix(".dist-info")
+    name, _, version = folder.partition("-")
+    return metadata.get("Name") or name or "unknown", metadata.get("Version") or version or "?"
+
+
+def canonical(name: str) -> str:
+    """Return a distribution's name as package indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def is_disabled(point: Point) -> bool:
+    """Return whether GENZOO_DISABLE names a plugin: by its name or that of its distribution.
+
+    DISTRIBUTION:PLUGIN is for `genzoo plugins doctor`, which must leave out one and no other.
+    """
+    named = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
+    exactly = f"{point.distribution}:{point.entry.name}"
+    by_distribution = canonical(point.distribution) in map(canonical, named)
+    return by_distribution or point.entry.name in named or exactly in named
 
 
 def _describe(error: BaseException) -> str:

@@ -6,14 +6,25 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import EntryPoint, PackageNotFoundError, version
 
-from genzoo.errors import UnknownNameError, did_you_mean
+from genzoo._version import __version__
+from genzoo.errors import ConfigError, UnknownNameError, did_you_mean
 from genzoo.files import file_sha256
+from genzoo.registry import builtin
 from genzoo.registry.catalog import Entry, catalog, local_file, lookup, unavailable
-from genzoo.registry.diagnosis import import_cost
-from genzoo.registry.discovery import DISABLE, Plugin, Point, points, registry
-from genzoo.registry.installing import canonical
+from genzoo.registry.config import read_config
+from genzoo.registry.diagnosis import Cost, all_importable, import_cost
+from genzoo.registry.discovery import (
+    DISABLE,
+    GROUP,
+    Plugin,
+    Point,
+    canonical,
+    is_disabled,
+    points,
+    registry,
+)
 
 __all__ = ["Diagnosis", "examine"]
 
@@ -28,7 +39,7 @@ class Diagnosis:
     distribution: str
     version: str
     status: str
-    """ok, failed or disabled."""
+    """ok, failed, disabled, or superseded by another plugin of the same distribution."""
     seconds: float
     """What finding it takes, beyond what genzoo itself takes."""
     torch: str = ""
@@ -43,21 +54,23 @@ def examine(name: str | None = None) -> list[Diagnosis]:
     """Return what can be said of every plugin, or of those that a name has to do with.
 
     The name may be that of a plugin, a distribution, a model, or of anything that a plugin brings.
-    No plugin is imported here that ends the interpreter. Raises UnknownNameError for a name that
-    nothing here has, with what to do about it.
+    A plugin that ends the interpreter is found out, and left out here. Raises UnknownNameError for
+    a name that nothing here has, with what to do about it.
     """
-    chosen = points() if name is None else _named(name)
-    costs = {point: import_cost(point.entry.value) for point in chosen}
-    deadly = [point.entry.name for point, cost in costs.items() if cost.deadly]
-    _disable(deadly)
+    os.environ.pop("GENZOO_STRICT", None)  # what it would raise is what is to be told here
+    everything = [_CORE, *points()]
+    chosen = everything if name is None else _named(name, everything)
+    costs = {point: _cost(point) for point in chosen}
+    if not all_importable():
+        costs |= {point: _cost(point) for point in everything if point not in costs}
+    _leave_out([point for point, cost in costs.items() if cost.deadly])
     if name is not None and not chosen:
-        chosen = _bringing(name)
-        costs = {point: import_cost(point.entry.value) for point in chosen}
-    found = {(p.distribution, p.name, p.module): p for p in registry().plugins}
+        chosen = [point for point in everything if _key(point) == _plugin_key(_bringing(name))]
+        costs |= {point: _cost(point) for point in chosen}
+    found = {_plugin_key(plugin): plugin for plugin in registry().plugins}
     diagnoses = []
     for point in chosen:
-        cost = costs[point]
-        plugin = found[(point.distribution, point.entry.name, point.entry.value)]
+        cost, plugin = costs[point], found[_key(point)]
         about = (plugin.name, plugin.distribution, plugin.version, plugin.status)
         diagnosis = Diagnosis(*about, round(cost.seconds, 3))
         diagnosis.torch = cost.heavy.get("torch", "")
@@ -67,39 +80,55 @@ def examine(name: str | None = None) -> list[Diagnosis]:
     return diagnoses
 
 
-def _named(name: str) -> list[Point]:
+_CORE = Point(EntryPoint("genzoo", builtin.__name__, GROUP), "genzoo", __version__)
+"""What genzoo itself brings, which has no entry point."""
+
+
+def _cost(point: Point) -> Cost:
+    """Return what finding a plugin takes: nothing, where GENZOO_DISABLE says not to."""
+    return Cost(0.0, {}) if is_disabled(point) else import_cost(point.entry.value)
+
+
+def _named(name: str, among: list[Point]) -> list[Point]:
     wanted = canonical(name)
     return [
         point
-        for point in points()
+        for point in among
         if point.entry.name == name or canonical(point.distribution) == wanted
     ]
 
 
-def _of(plugin: Plugin) -> list[Point]:
-    key = (plugin.name, plugin.module)
-    return [point for point in points() if (point.entry.name, point.entry.value) == key]
+def _key(point: Point) -> tuple[str, str, str]:
+    return point.distribution, point.entry.name, point.entry.value
 
 
-def _disable(names: list[str]) -> None:
+def _plugin_key(plugin: Plugin) -> tuple[str, str, str]:
+    return plugin.distribution, plugin.name, plugin.module
+
+
+def _leave_out(deadly: list[Point]) -> None:
     """Let this process, which is to go on, leave plugins out."""
-    if names:
+    if deadly:
+        names = [f"{point.distribution}:{point.entry.name}" for point in deadly]
         os.environ[DISABLE] = ",".join([os.environ.get(DISABLE, ""), *names])
         registry.cache_clear()
 
 
-def _bringing(name: str) -> list[Point]:
-    """Return the plugins that bring something of that name; raise why there is none."""
+def _bringing(name: str) -> Plugin:
+    """Return the plugin that brings something of that name; raise why there is none."""
     known = registry()
     for plugin in known.plugins:
         for items in plugin.brings.values():
             if any(getattr(item, "name", None) == name for item in items):
-                return _of(plugin)
+                return plugin
     if entry := lookup(name):
         problem = unavailable(entry.config, entry.path)
         if problem is not None:
             raise UnknownNameError(f"{name}: {problem[0]}.", hint=problem[1])
-        return _of(known.owner("architectures", entry.config.architecture.name))
+        return known.owner("architectures", entry.config.architecture.name)
+    for path, plugin in known.zoo_configs():
+        if path.stem == name:  # it cannot be read, or it would be in the catalogue
+            return plugin
     raise _unknown(name)
 
 
@@ -133,16 +162,33 @@ def _problems(plugin: Plugin, deadly: str, diagnosis: Diagnosis) -> Iterator[str
         )
     elif plugin.status == "disabled":
         yield f"it is named in {DISABLE}: take it out there"
-    elif plugin.error:
+    elif plugin.status == "failed":
         yield plugin.error
     if diagnosis.torch:
         yield f"torch is imported to list it, at {diagnosis.torch}: import it where it is used"
     elif diagnosis.seconds > _SLOW:
         yield f"finding it takes {diagnosis.seconds:.2f} s: `python -X importtime` says what for"
+    yield from _unreadable(plugin)
     built = {architecture.name for architecture in plugin.brings.get("architectures", ())}
     for entry in catalog().values():
         if entry.distribution == plugin.distribution or entry.config.architecture.name in built:
             yield from _stale(entry)
+
+
+def _unreadable(plugin: Plugin) -> Iterator[str]:
+    read = {entry.path for entry in catalog().values()}
+    for path, owner in registry().zoo_configs():
+        if owner is plugin and path not in read:
+            try:
+                config = read_config(path)
+            except ConfigError as error:
+                yield f"a zoo config is left out: {' '.join(str(error).split())}"
+            else:
+                owners = [
+                    e for e in catalog().values() if {*e.names} & {config.name, *config.aliases}
+                ]
+                others = ", ".join(f"{e.path} ({e.distribution})" for e in owners)
+                yield f"{path} is left out: {config.name!r}, or an alias of it, is that of {others}"
 
 
 def _stale(entry: Entry) -> Iterator[str]:

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import importlib
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 from genzoo.errors import PluginError, UnknownNameError, did_you_mean
-from genzoo.registry.discovery import Point, points
+from genzoo.registry.discovery import Point, canonical, points
 
-__all__ = ["canonical", "freeze", "install", "owners", "uninstall"]
+__all__ = ["freeze", "install", "owners", "uninstall"]
 
 _PINNED = ("genzoo", "torch", "torchvision", "safetensors")
 """What decides, beside the plugins, which images a model draws."""
-
-
-def canonical(name: str) -> str:
-    """Return a distribution's name as package indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def owners() -> dict[str, list[Point]]:
@@ -100,11 +94,12 @@ def _pin(installed: Distribution) -> str:
         return f"{installed.name}=={installed.version}"
     origin = json.loads(text)
     url, commit = origin["url"], origin.get("vcs_info", {}).get("commit_id")
+    inside = f"#subdirectory={origin['subdirectory']}" if origin.get("subdirectory") else ""
     if commit:
-        return f"{installed.name} @ {origin['vcs_info']['vcs']}+{url}@{commit}"
+        return f"{installed.name} @ {origin['vcs_info']['vcs']}+{url}@{commit}{inside}"
     if origin.get("dir_info", {}).get("editable"):
         return f"--editable {url}"
-    return f"{installed.name} @ {url}"
+    return f"{installed.name} @ {url}{inside}"
 
 
 def _versions() -> dict[str, str]:

@@ -200,7 +200,7 @@ def resolve(reference: str) -> Any:
     module, _, attribute = reference.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # a plugin's module may raise anything when it is imported
+    except (Exception, SystemExit) as error:  # a plugin's module may raise anything at import
         raise PluginError(
             f"cannot load {reference!r}: {type(error).__name__}: {error}.",
             hint="Reinstall the plugin that it comes from, or report this to its author.",

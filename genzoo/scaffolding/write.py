@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
 from genzoo._version import __version__
 from genzoo.errors import OutputError, UnsupportedError
 from genzoo.files import atomic_folder
@@ -19,7 +21,6 @@ __all__ = ["write_distribution"]
 _TEMPLATES = Path(__file__).parent / "templates"
 _PREFIX = "genzoo-"
 _LONGEST = 50  # of names in package indexes and file names, with room for prefix and suffix
-_LICENCE = re.compile(r"[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*")  # SPDX, without brackets
 
 _SUMMARIES = {
     "architecture": "A small convolutional generator and discriminator",
@@ -27,6 +28,9 @@ _SUMMARIES = {
     "dataset": "Discs, squares and triangles of random size and place",
     "callback": "Warns when the images that a model draws become all alike",
 }
+
+_TESTED_WITH = {"callback": ("genzoo-mlp-gan",)}
+"""What the tests of a kind need besides: a callback watches the training of an architecture."""
 
 
 def write_distribution(
@@ -44,11 +48,14 @@ def write_distribution(
     """
     short = name.removeprefix(_PREFIX)
     _check_name(name, short, kind)
-    if not _LICENCE.fullmatch(licence):
+    try:
+        licence = canonicalize_license_expression(licence)  # a wheel with another is not built
+    except InvalidLicenseExpression:
         raise UnsupportedError(
             f"the licence {licence!r} is no SPDX expression.",
-            hint="Give one such as Apache-2.0, MIT or BSD-3-Clause: spdx.org/licenses has them.",
-        )
+            hint="Give one such as Apache-2.0, MIT or BSD-3-Clause (spdx.org/licenses has them), "
+            "or LicenseRef-NAME for a licence of your own.",
+        ) from None
     summary = " ".join(summary.split()) or _SUMMARIES[kind]
     if any(c in summary for c in "\"\\{}:#'"):
         raise UnsupportedError(
@@ -66,7 +73,8 @@ def write_distribution(
         "NewName": "".join(part.capitalize() for part in short.split("-")),
         "SUMMARY": f"{summary.rstrip('.')}.",
         "LICENCE": licence,
-        "0.0.0": __version__,
+        "RANGE": _range(__version__),
+        "DEV": '", "'.join(("pytest>=8.3", *_TESTED_WITH.get(kind, ()))),
     }
     with atomic_folder(target) as beside:
         for path, text in _files(kind):
@@ -95,6 +103,12 @@ def _check_name(name: str, short: str, kind: Kind) -> None:
             f"{kind} {short!r} is already brought by {known.owner(f'{kind}s', short)}.",
             hint="Choose another name.",
         )
+
+
+def _range(version: str) -> str:
+    """Return the versions that a plugin written for this one goes with (docs/plugin-api.md)."""
+    major, minor = map(int, version.split(".")[:2])
+    return f">={major}.{minor},<{major}.{minor + 1}"
 
 
 def _files(kind: Kind) -> Iterator[tuple[Path, str]]:

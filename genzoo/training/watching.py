@@ -35,12 +35,12 @@ class Watchers:
         self, by_hook: Iterable[specs.Callback] = (), by_caller: Sequence[Callback] = ()
     ) -> None:
         self._watchers: list[_Watcher] = []
-        self.errors: dict[str, Exception] = {}
+        self.errors: dict[str, BaseException] = {}
         """What ended each callback that was left out, by its name."""
         for spec in sorted(by_hook, key=lambda spec: (spec.order, spec.name)):
             try:
                 built = build_callback(spec)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 # What is off unless asked for was asked for: to go without would be no answer.
                 if spec.required or not spec.default:
                     raise
@@ -55,15 +55,17 @@ class Watchers:
     def call(self, event: str, run: Run, *arguments: object) -> None:
         """Tell every callback, in order, that `event` (a method of Callback) has come."""
         for watcher in tuple(self._watchers):
+            if watcher not in self._watchers:
+                continue  # left out meanwhile: a callback may announce an event to all, as we do
             try:
                 getattr(watcher.callback, event)(run, *arguments)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if not watcher.may_fail:
                     raise
                 self._watchers.remove(watcher)
                 self._leave_out(watcher.name, f"in {event}, after step {run.step}", error)
 
-    def _leave_out(self, name: str, when: str, error: Exception) -> None:
+    def _leave_out(self, name: str, when: str, error: BaseException) -> None:
         self.errors[name] = error
         owner = registry().owner("callbacks", name)
         text = " ".join(f"{type(error).__name__}: {error}".split())

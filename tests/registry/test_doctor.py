@@ -89,6 +89,54 @@ def test_a_plugin_that_ends_python_is_found_out_and_the_others_are_examined(
     assert rows["good"]["status"] == "ok"
 
 
+def test_one_plugin_is_examined_though_another_ends_python(plugin: Any, doctor: Doctor) -> None:
+    plugin("deadly", "import os\n\nos._exit(7)\n")
+    plugin("good", GOOD % "good")
+    for name in ("genzoo-good", "good", "dcgan-mnist"):
+        (row,) = doctor(name).values()
+        assert row["problems"] == []
+    (row,) = doctor("deadly", GENZOO_DISABLE="genzoo_deadly").values()
+    assert row["status"] == "disabled"
+
+
+def test_what_raises_no_exception_but_something_else_is_one_plugin_s_failure(
+    plugin: Any, doctor: Doctor
+) -> None:
+    plugin("panics", "class Panic(BaseException): pass\n\nraise Panic('out of rust')\n")
+    assert only_problem(doctor()["panics"]) == "Panic: out of rust"
+
+
+def test_a_half_removed_distribution_stops_nothing(
+    plugin: Any, doctor: Doctor, site: Path, python: Any
+) -> None:
+    plugin("half", "")
+    (site / "genzoo_half-1.0.dist-info" / "METADATA").unlink()
+    (site / "half.py").unlink()
+    row = doctor("genzoo-half")["half"]
+    assert (row["distribution"], row["version"]) == ("genzoo_half", "1.0")
+    assert "No module named 'half'" in only_problem(row)
+    assert "half" not in python("import genzoo; print(genzoo.list_models())").stdout
+
+
+def test_what_lies_in_this_folder_is_not_imported(
+    plugin: Any, doctor: Doctor, tmp_path: Path
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit(4)")
+    plugin("good", GOOD % "good")
+    assert doctor("good", PYTHONSAFEPATH="1")["good"]["problems"] == []
+
+
+def test_genzoo_itself_is_examined_as_well(doctor: Doctor) -> None:
+    for name in ("genzoo", "adversarial", "mnist"):
+        (row,) = doctor(name).values()
+        assert (row["name"], row["status"], row["problems"]) == ("genzoo", "ok", [])
+
+
+def test_nothing_is_raised_though_strictness_is_asked_for(plugin: Any, doctor: Doctor) -> None:
+    plugin("bad", "import math\n\nmath.sqrt(-1)\n")
+    assert only_problem(doctor("bad", GENZOO_STRICT="1")["bad"]).startswith("ValueError: ")
+
+
 def test_a_name_conflict_names_both_owners(plugin: Any, doctor: Doctor) -> None:
     plugin("one", GOOD % "same")
     plugin("two", GOOD % "same", version="2.5")
@@ -128,22 +176,8 @@ def test_it_is_found_by_what_it_brings_and_by_its_distribution(plugin: Any, doct
     assert doctor("vae-mnist").keys() == {"vae"}
 
 
-def test_a_model_whose_weights_are_not_what_its_config_says_is_stale(
-    plugin: Any, doctor: Doctor, site: Path
-) -> None:
-    body = """
-    from pathlib import Path
-    import genzoo
-
-    @genzoo.hookimpl
-    def genzoo_zoo_configs():
-        return [Path(__file__).with_name("stale.yaml")]
-    """
-    plugin("stale", body)
-    (site / "stale.safetensors").write_bytes(b"other weights")
-    (site / "stale.yaml").write_text(
-        """
-name: stale-digits
+MODEL = """
+name: %s
 image: {channels: 1, height: 8, width: 8}
 classes: 10
 architecture: {name: mlp-gan}
@@ -151,10 +185,42 @@ objective: {name: adversarial}
 dataset: {name: digits}
 training: {steps: 1}
 card: {summary: s, licence: MIT, dataset_licence: CC-BY-4.0, intended_use: tests}
-weights: {uri: stale.safetensors, sha256: %s, size: 1, parameters: 1}
 """
-        % ("0" * 64)
-    )
+BRINGS_MODEL = """
+    from pathlib import Path
+    import genzoo
+
+    @genzoo.hookimpl
+    def genzoo_zoo_configs():
+        return [Path(__file__).with_name("%s.yaml")]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (MODEL % "own-digits" + "klasses: 3\n", "own-digits.yaml: klasses"),
+        (MODEL % "dcgan-mnist", "is that of"),
+        (None, "own-digits.yaml"),
+    ],
+)
+def test_a_zoo_config_that_is_left_out_is_told(
+    text: str | None, said: str, plugin: Any, doctor: Doctor, site: Path
+) -> None:
+    plugin("own", BRINGS_MODEL % "own-digits")
+    if text is not None:
+        (site / "own-digits.yaml").write_text(text)
+    for name in ("own", "own-digits"):
+        assert said in only_problem(doctor(name)["own"])
+
+
+def test_a_model_whose_weights_are_not_what_its_config_says_is_stale(
+    plugin: Any, doctor: Doctor, site: Path
+) -> None:
+    plugin("stale", BRINGS_MODEL % "stale")
+    (site / "stale.safetensors").write_bytes(b"other weights")
+    weights = f"weights: {{uri: stale.safetensors, sha256: {'0' * 64}, size: 1, parameters: 1}}\n"
+    (site / "stale.yaml").write_text(MODEL % "stale-digits" + weights)
     problem = only_problem(doctor("stale")["stale"])
     assert "model stale-digits: its weights are stale or damaged" in problem
 

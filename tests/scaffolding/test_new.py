@@ -18,7 +18,7 @@ from genzoo.registry.config import read_config
 from genzoo.scaffolding import KINDS, Kind
 from genzoo.scaffolding.write import write_distribution
 
-PLACEHOLDERS = ("new-name", "new_name", "NewName", "SUMMARY", "LICENCE", "0.0.0")
+PLACEHOLDERS = ("new-name", "new_name", "NewName", "SUMMARY", "LICENCE", "RANGE", "DEV")
 
 
 def files(tree: Path) -> dict[str, str]:
@@ -50,7 +50,11 @@ def test_a_whole_distribution_is_written(kind: Kind, tmp_path: Path) -> None:
     assert project["license"] == "MIT"
     assert project["description"] == "It swims."
     assert project["entry-points"]["genzoo"] == {"odd-fish": "genzoo_odd_fish.plugin"}
-    assert f"genzoo>={__version__}" in project["dependencies"]
+    # Not the next minor version, which may have a new API: docs/plugin-api.md.
+    assert project["dependencies"][0] == "genzoo>=0.1,<0.2"
+    assert __version__.startswith("0.1.")
+    needed = {"callback": ["genzoo-mlp-gan"]}.get(kind, [])
+    assert project["optional-dependencies"]["dev"] == ["pytest>=8.3", *needed]
     assert 'distribution = "genzoo-odd-fish"' in written["tests/test_conformance.py"]
 
 
@@ -115,7 +119,28 @@ def test_a_place_that_cannot_be_written_is_named_and_nothing_is_left(tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("licence", ["", "all mine, mine", "Apache 2.0", 'MIT"\nname = "x'])
+@pytest.mark.parametrize("kind", get_args(Kind))
+@pytest.mark.parametrize("name", ["none", "true", "phase", "f", "answer", "callback", "config"])
+def test_names_that_mean_something_to_python_or_to_a_template_are_names_like_any(
+    name: str, kind: Kind, tmp_path: Path
+) -> None:
+    for path, text in files(write_distribution(name, kind, parent=tmp_path)).items():
+        if not path.endswith(".py"):
+            continue
+        tree = ast.parse(text)
+        classes = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+        imported = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        assert not classes & imported, path
+
+
+@pytest.mark.parametrize(
+    "licence", ["Apache2", "Proprietary", "", "all mine, mine", "Apache 2.0", 'MIT"\nname = "x']
+)
 def test_a_licence_that_is_no_spdx_expression_is_refused(licence: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="SPDX"):
         write_distribution("fish", parent=tmp_path, licence=licence)

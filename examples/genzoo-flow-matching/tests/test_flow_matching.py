@@ -165,3 +165,9 @@ def test_a_size_that_does_not_halve_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(UnsupportedError, match=f"{size[0]}x{size[1]}") as caught:
         build(ImageSpec(1, *size), FlowUNetConfig())
     assert "multiples of 4" in caught.value.hint
+
+
+def test_guidance_that_was_never_learned_is_refused() -> None:
+    with pytest.raises(ValueError, match="label_dropout above 0"):
+        FlowMatchingConfig(guidance=2.0, label_dropout=0.0)
+    FlowMatchingConfig(guidance=1.0, label_dropout=0.0)

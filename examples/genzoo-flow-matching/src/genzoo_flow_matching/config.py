@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from genzoo import Config
 
@@ -30,6 +30,12 @@ class FlowMatchingConfig(Config):
     guidance: float = Field(1.0, ge=0, le=20)
     """How much a label counts: 1 as learned, more for clearer images of fewer kinds, 0 not at
     all. Anything but 0 and 1 asks the network twice as often."""
+
+    @model_validator(mode="after")
+    def _guidance_is_learned(self) -> FlowMatchingConfig:
+        if self.guidance != 1 and self.label_dropout == 0:
+            raise ValueError("guidance other than 1 needs label_dropout above 0 in training")
+        return self
 
 
 class FlowUNetConfig(Config):

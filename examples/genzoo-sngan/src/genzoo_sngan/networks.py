@@ -10,10 +10,8 @@ from genzoo_sngan.sngan import ResNetDiscriminator, ResNetGenerator
 def build(image: ImageSpec, config: SNGANConfig) -> dict[str, nn.Module]:
     """Return the networks for sides that are doubled three times, as 32 is, or twice, as 28."""
     if image.height % 4 or image.width % 4:
-        raise UnsupportedError(
-            f"sngan cannot do {image.height}x{image.width} images: it doubles its sides.",
-            hint="Use sides that are multiples of 4.",
-        )
+        size = f"{image.height}x{image.width}"
+        raise UnsupportedError(f"sngan cannot do {size} images.", hint="Use multiples of 4.")
     return {"generator": Generator(image, config), "discriminator": Discriminator(image, config)}
 
 
@@ -22,8 +20,8 @@ class Generator(ResNetGenerator):
 
     def __init__(self, image: ImageSpec, config: SNGANConfig) -> None:
         n_up = 3 if image.height % 8 == image.width % 8 == 0 else 2
-        bottom = (image.height >> n_up, image.width >> n_up)
         widths = (config.latent_dim, config.generator_channels, image.channels)
+        bottom = (image.height >> n_up, image.width >> n_up)
         super().__init__(*widths, bottom, n_up, image.classes or 0)
         self.latent_dim = config.latent_dim
 

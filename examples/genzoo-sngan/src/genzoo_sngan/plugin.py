@@ -1,4 +1,6 @@
-"""What this distribution brings to genzoo: the architecture `sngan`, and its config."""
+"""What this distribution brings to genzoo: the architecture `sngan`, its config and a model."""
+
+from pathlib import Path
 
 from pydantic import Field
 
@@ -31,3 +33,9 @@ def genzoo_architectures() -> list[genzoo.Architecture]:
             paper="arXiv:1802.05957",
         )
     ]
+
+
+@genzoo.hookimpl
+def genzoo_zoo_configs() -> list[Path]:
+    """Return the zoo config of `sngan-mnist`."""
+    return [Path(__file__).parent / "sngan-mnist.yaml"]

@@ -5,7 +5,7 @@ import sys
 from genzoo.training.callbacks import Callback, Run
 
 
-class NewName(Callback):
+class NewNameCallback(Callback):
     """Warns, once, when the images that a model draws are nearly all alike."""
 
     count = 32

@@ -10,6 +10,6 @@ def genzoo_callbacks() -> list[genzoo.Callback]:
         genzoo.Callback(
             name="new-name",
             summary="SUMMARY",
-            factory="genzoo_new_name.callback:NewName",
+            factory="genzoo_new_name.callback:NewNameCallback",
         )
     ]

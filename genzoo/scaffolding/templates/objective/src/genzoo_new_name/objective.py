@@ -16,7 +16,7 @@ from genzoo.objectives.common import prior_latents
 from .config import NewNameConfig
 
 
-class NewName(Objective):
+class NewNameObjective(Objective):
     """Minimize the maximum mean discrepancy between generated and real images."""
 
     roles = frozenset({"generator"})  # needed to train

@@ -13,7 +13,7 @@ def genzoo_objectives() -> list[genzoo.Objective]:
             name="new-name",
             summary="SUMMARY",
             config="genzoo_new_name.config:NewNameConfig",
-            factory="genzoo_new_name.objective:NewName",
+            factory="genzoo_new_name.objective:NewNameObjective",
             paper="arXiv:1502.02761",
         )
     ]
