@@ -17,9 +17,9 @@ _SECONDS = 120  # a module that takes longer to import hangs
 # In a process of its own: it imports the module and calls its hooks as discovery does, and notes
 # which line of which file asked first for each heavy package.
 _PROBE = """
-import contextlib, importlib.metadata, json, sys, time, traceback
+import contextlib, importlib, importlib.metadata, json, sys, time, traceback
 
-module, *heavy = sys.argv[1:]
+module, configs, *heavy = sys.argv[1:]
 from genzoo.registry import discovery
 
 point = importlib.metadata.EntryPoint(module, module, discovery.GROUP)
@@ -37,7 +37,11 @@ sys.meta_path.insert(0, Watch())
 start, error = time.perf_counter(), ""
 with contextlib.redirect_stdout(sys.stderr):
     try:
-        discovery.collect(point.load())
+        brings = discovery.collect(point.load())
+        if configs:
+            for item in (item for items in brings.values() for item in items):
+                if reference := getattr(item, "config", ""):
+                    importlib.import_module(reference.partition(":")[0])
     except BaseException as failure:
         error = f"{type(failure).__name__}: {failure}"
 print(json.dumps([time.perf_counter() - start, Watch.found, error]))
@@ -67,13 +71,14 @@ class Cost:
     """Whether it ends, or holds, the whole interpreter: nobody else could go on."""
 
 
-def import_cost(module: str) -> Cost:
+def import_cost(module: str, *, configs: bool = False) -> Cost:
     """Find the plugin of an entry point in an interpreter of its own; return what that took.
 
-    `module` is what the entry point names.
+    `module` is what the entry point names. With `configs`, the configs that its descriptors name
+    are imported as well, as for `genzoo info`.
     """
     try:
-        ran = _in_its_own(_PROBE, module, *HEAVY)
+        ran = _in_its_own(_PROBE, module, "configs" if configs else "", *HEAVY)
     except subprocess.TimeoutExpired:
         return Cost(_SECONDS, {}, f"it is still not imported after {_SECONDS} seconds", deadly=True)
     try:

@@ -37,6 +37,7 @@ __all__ = [
     "is_disabled",
     "points",
     "registry",
+    "required_name",
     "strict",
 ]
 
@@ -134,12 +135,12 @@ class Registry:
 
     def remedy(self, requires: Iterable[str]) -> str:
         """Return what to do to have what these distributions bring, "" where they are all here."""
-        names = {re.split(r"[^\w.-]", r, maxsplit=1)[0]: r for r in requires}
+        names = {required_name(requirement): requirement for requirement in requires}
         for plugin in self.plugins:
-            if plugin.error and plugin.distribution in names:
+            if plugin.error and canonical(plugin.distribution) in names:
                 return f"{plugin} is installed, but left out: {plugin.error}"
         # To install again what is here already would not bring a name that is merely mistyped.
-        installed = {plugin.distribution for plugin in self.plugins}
+        installed = {canonical(plugin.distribution) for plugin in self.plugins}
         missing = [requirement for name, requirement in names.items() if name not in installed]
         return f"pip install {' '.join(missing)}" if missing else ""
 
@@ -273,6 +274,11 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def required_name(requirement: str) -> str:
+    """Return the canonical name of the distribution that a requirement asks for (PEP 508)."""
+    return canonical(re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0])
+
+
 def is_disabled(point: Point) -> bool:
     """Return whether GENZOO_DISABLE names a plugin: by its name or that of its distribution.
 
@@ -293,16 +299,26 @@ def _describe(error: BaseException) -> str:
 
 def collect(module: object) -> dict[str, tuple[Any, ...]]:
     """Return what a plugin's module brings, by kind; PluginError where a hook gives else."""
-    # A manager for each plugin: what pluggy holds of one that failed is no business of the others.
+    manager = _manager()
+    try:
+        manager.register(module)
+        manager.check_pending()  # a misspelt hook would bring nothing, in silence
+        return {
+            kind: _checked(kind, cls, hook.function())
+            for kind, cls in _KINDS.items()
+            for hook in getattr(manager.hook, f"genzoo_{kind}").get_hookimpls()
+        }
+    finally:  # what pluggy holds of one is no business of the others
+        if manager.is_registered(module):
+            manager.unregister(module)
+
+
+@cache
+def _manager() -> pluggy.PluginManager:
+    """Return the one that every plugin is registered with, for as long as it is asked."""
     manager = pluggy.PluginManager("genzoo")
     manager.add_hookspecs(hookspecs)
-    manager.register(module)
-    manager.check_pending()  # a misspelt hook would bring nothing, in silence
-    return {
-        kind: _checked(kind, cls, hook.function())
-        for kind, cls in _KINDS.items()
-        for hook in getattr(manager.hook, f"genzoo_{kind}").get_hookimpls()
-    }
+    return manager
 
 
 def _checked(kind: str, cls: type, items: Any) -> tuple[Any, ...]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+import genzoo
 from genzoo.errors import GenzooError
 
-__all__ = ["Check", "Failed", "Outcome", "Skipped", "Suite", "run", "run_all"]
+__all__ = ["Check", "Failed", "Outcome", "Skipped", "Suite", "run", "run_all", "run_unless"]
 
 S = TypeVar("S")
+
+_GENZOO = Path(genzoo.__file__).parent
+_OTHERS = re.compile(
+    r"<frozen|[\\/]site-packages[\\/](torch|numpy|pydantic|safetensors|pluggy|accelerate)[\\/]"
+    r"|[\\/]lib[\\/]python[\d.]+[\\/](?!site-packages|dist-packages)"
+)
+"""The files of what genzoo is built on, and of Python itself."""
 
 
 class Failed(Exception):
@@ -32,8 +41,9 @@ class Check(Generic[S]):
     """What holds where it passes."""
     mend: str
     """What to do where it fails."""
-    run: Callable[[S], None]
-    """Raises Failed or Skipped; whatever else it raises is the plugin's doing, and a failure."""
+    run: Callable[[S], str | None]
+    """Raises Failed or Skipped; whatever else it raises is the plugin's doing, and a failure. May
+    return what is worth knowing though it passed."""
     needs: tuple[str, ...] = ()
     """The checks without which this one would only say what they have said already."""
 
@@ -58,10 +68,10 @@ class Suite(Generic[S]):
 
     def check(
         self, name: str, about: str, *, mend: str, needs: tuple[str, ...] = ()
-    ) -> Callable[[Callable[[S], None]], Callable[[S], None]]:
+    ) -> Callable[[Callable[[S], str | None]], Callable[[S], str | None]]:
         """Return a decorator that adds a function as a check."""
 
-        def add(function: Callable[[S], None]) -> Callable[[S], None]:
+        def add(function: Callable[[S], str | None]) -> Callable[[S], str | None]:
             self.checks.append(Check(name, about, mend, function, needs))
             return function
 
@@ -72,7 +82,7 @@ def run(check: Check[S], subject: S, title: str) -> Outcome:
     """Run one check; `title` is what the subject is called."""
     outcome = Outcome(title, check.name, check.about, "passed")
     try:
-        check.run(subject)
+        return _with(outcome, "passed", check.run(subject) or "")
     except Skipped as skipped:
         return _with(outcome, "skipped", str(skipped))
     except Failed as failed:
@@ -82,22 +92,27 @@ def run(check: Check[S], subject: S, title: str) -> Outcome:
     except (Exception, SystemExit) as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
         return _with(outcome, "failed", f"{text} ({_place(error)})", check.mend)
-    return outcome
 
 
 def run_all(checks: Iterable[Check[S]], subject: S, title: str) -> Iterator[Outcome]:
     """Run checks in order, those left out that need one that failed or was left out for that."""
     blocked: dict[str, str] = {}
-    for check in checks:
-        if cause := next((blocked[name] for name in check.needs if name in blocked), ""):
-            blocked[check.name] = cause
-            why = f"it needs {cause!r}, which failed"
-            yield Outcome(title, check.name, check.about, "skipped", why)
-            continue
-        outcome = run(check, subject, title)
-        if outcome.status == "failed":
-            blocked[check.name] = check.name
-        yield outcome
+    return (run_unless(blocked, check, subject, title) for check in checks)
+
+
+def run_unless(blocked: dict[str, str], check: Check[S], subject: S, title: str) -> Outcome:
+    """Run one check, or leave it out where `blocked` has one that it needs, with the cause.
+
+    What fails, and what is left out, is added to `blocked`.
+    """
+    if cause := next((blocked[name] for name in check.needs if name in blocked), ""):
+        blocked[check.name] = cause
+        why = f"it needs {cause!r}, which failed"
+        return Outcome(title, check.name, check.about, "skipped", why)
+    outcome = run(check, subject, title)
+    if outcome.status == "failed":
+        blocked[check.name] = check.name
+    return outcome
 
 
 def _with(outcome: Outcome, status: Any, detail: str, mend: str = "") -> Outcome:
@@ -105,8 +120,9 @@ def _with(outcome: Outcome, status: Any, detail: str, mend: str = "") -> Outcome
 
 
 def _place(error: BaseException) -> str:
-    """Return the innermost line that is not a library's: most often the plugin's own."""
+    """Return the innermost line that is not of genzoo or what it builds on: the plugin's own."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not {"site-packages", "importlib"} & set(Path(f.filename).parts)]
+    own = [frame for frame in frames if not Path(frame.filename).is_relative_to(_GENZOO)]
+    own = [frame for frame in own if not _OTHERS.search(frame.filename)]
     last = (own or frames)[-1]
     return f"{Path(last.filename).name}, line {last.lineno}, in {last.name}"

@@ -8,7 +8,7 @@ from importlib.metadata import PackageMetadata, metadata
 from genzoo.registry.catalog import catalog
 from genzoo.registry.config import read_config
 from genzoo.registry.diagnosis import import_cost
-from genzoo.registry.discovery import Fault, Plugin, registry
+from genzoo.registry.discovery import Fault, Plugin, registry, required_name
 from genzoo.testing.checks import Failed, Suite
 
 __all__ = ["DISTRIBUTIONS", "DistributionBench"]
@@ -96,13 +96,13 @@ def _zoo_configs(bench: DistributionBench) -> None:
 
 @DISTRIBUTIONS.check(
     "torch-free",
-    "it is listed without torch, torchvision or NumPy",
+    "it is listed, and its configs are read, without torch, torchvision or NumPy",
     mend="Import them in the modules that `networks` and `factory` name, not where they are named.",
     needs=("import",),
 )
 def _torch_free(bench: DistributionBench) -> None:
     for plugin in bench.plugins:
-        for package, place in import_cost(plugin.module).heavy.items():
+        for package, place in import_cost(plugin.module, configs=True).heavy.items():
             raise Failed(f"{plugin} imports {package} to be listed, at {place}")
 
 
@@ -112,9 +112,10 @@ def _torch_free(bench: DistributionBench) -> None:
     mend='Set `license = "Apache-2.0"`, or another SPDX expression, under [project].',
 )
 def _licence(bench: DistributionBench) -> None:
-    stated = [bench.metadata[key] for key in ("License-Expression", "License")]
+    fields = [bench.metadata[key] for key in ("License-Expression", "License")]
+    stated = [text for text in fields if text and text.strip().upper() != "UNKNOWN"]
     classifiers = bench.metadata.get_all("Classifier") or []
-    if not any(stated) and not any(c.startswith("License ::") for c in classifiers):
+    if not stated and not any(c.startswith("License ::") for c in classifiers):
         raise Failed("its metadata name no licence")
 
 
@@ -125,5 +126,5 @@ def _licence(bench: DistributionBench) -> None:
 )
 def _requires_genzoo(bench: DistributionBench) -> None:
     required = bench.metadata.get_all("Requires-Dist") or []
-    if bench.name != "genzoo" and not any(r.split()[0].startswith("genzoo") for r in required):
+    if bench.name != "genzoo" and "genzoo" not in map(required_name, required):
         raise Failed("its metadata do not require genzoo")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -20,6 +22,8 @@ from genzoo.testing.specimens import Answers, Specimen, rows_of
 __all__ = ["NETWORKS", "Bench", "stir"]
 
 _MODES = (True, False)
+_PASSES, _ROWS = 8, 8
+"""How often, and with how many images, a gradient is looked for."""
 
 
 @dataclass(frozen=True)
@@ -100,25 +104,47 @@ def _finite(bench: Bench) -> None:
 )
 def _range(bench: Bench) -> None:
     for place, answer in bench.answers():
-        if answer.within is None:
-            continue
-        low, high = answer.within
-        least, most = answer.value.min().item(), answer.value.max().item()
-        if least < low or most > high:
-            raise Failed(f"{place} go from {least:.3g} to {most:.3g}, promised is {low} to {high}")
+        _hold(place, answer)
+    for specimen in bench.few:
+        # Fresh weights are small, and what they give with them: so look at larger ones, too.
+        networks = specimen.networks(loud=True)
+        try:
+            with torch.no_grad():
+                answers = specimen.ask(networks, specimen.batch())
+        except (RuntimeError, ValueError):
+            continue  # such weights may overflow
+        for role, answer in _each(answers):
+            _hold(f"{role} for {specimen} and large weights: {answer.what}", answer)
+
+
+def _hold(place: str, answer: Answer) -> None:
+    """Raise Failed where an answer leaves its range."""
+    if answer.within is None:
+        return
+    low, high = answer.within
+    values = answer.value.nan_to_num(nan=low)  # NaN is for another check
+    least, most = values.min().item(), values.max().item()
+    if least < low or most > high:
+        raise Failed(f"{place} go from {least:.3g} to {most:.3g}, promised is {low} to {high}")
 
 
 @NETWORKS.check(
     "batch-of-one",
-    "a batch of one works, in train and eval mode",
-    mend="Do without statistics over the batch where the map is 1x1; squeeze no batch dimension.",
+    "a batch of one works, in train mode but for batch normalization, and in eval mode",
+    mend="Squeeze no batch dimension, and take no statistics over the batch in eval mode.",
     needs=("finite",),
 )
 def _batch_of_one(bench: Bench) -> None:
     for specimen in bench.few:
         for training in _MODES:
-            with torch.no_grad():
-                answers = specimen.ask(specimen.networks(training=training), specimen.batch([0]))
+            networks = specimen.networks(training=training)
+            try:
+                with torch.no_grad():
+                    answers = specimen.ask(networks, specimen.batch([0]))
+            except ValueError as error:
+                if training and "more than 1 value per channel" in str(error):
+                    continue  # PyTorch's batch normalization, which has nothing to normalize by
+                raise
             for role, answer in _each(answers):
                 if tuple(answer.value.shape) != answer.shape or not answer.value.isfinite().all():
                     mode = "train" if training else "eval"
@@ -137,17 +163,36 @@ def _batch_of_one(bench: Bench) -> None:
 def _gradients(bench: Bench) -> None:
     for specimen in bench.few:
         networks = specimen.networks(training=True, spread=True)
-        for role, loss in _scalars(specimen, networks):
-            networks.zero_grad()
-            if not loss.requires_grad and all(
-                not p.requires_grad for p in networks[role].parameters()
-            ):
-                continue  # a role that is frozen on purpose
-            torch.autograd.backward(loss)
-            for name, parameter in networks[role].named_parameters():
-                reached = parameter.grad is not None and bool(parameter.grad.any())
-                if parameter.requires_grad and not reached:
-                    raise Failed(f"{role} for {specimen}: no gradient reaches {name!r}")
+        for name in _without_gradient(specimen, networks):
+            role, _, inner = name.partition(".")
+            raise Failed(f"{role} for {specimen}: no gradient reaches {inner!r}")
+
+
+def _without_gradient(specimen: Specimen, networks: nn.ModuleDict) -> list[str]:
+    """Return the trainable parameters that no gradient reaches, in several passes.
+
+    One pass may leave out layers by chance (stochastic depth), or what stands for no label.
+    """
+    parameters = dict(networks.named_parameters())
+    left = {name for name, parameter in parameters.items() if parameter.requires_grad}
+    for seed in range(_PASSES):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for scalar in _scalars(specimen, networks, seed):
+                networks.zero_grad()
+                if scalar.requires_grad:
+                    torch.autograd.backward(scalar)
+                left = {name for name in left if not _reached(parameters[name])}
+                if not left:
+                    return []
+    return sorted(left)
+
+
+def _reached(parameter: nn.Parameter) -> bool:
+    """Whether a gradient came to a parameter, or it was frozen meanwhile."""
+    if not parameter.requires_grad:
+        return True
+    return parameter.grad is not None and bool(parameter.grad.any())
 
 
 @NETWORKS.check(
@@ -234,7 +279,7 @@ def _inputs_matter(bench: Bench) -> None:
         first = _rows(specimen, networks, specimen.batch())
         other = _rows(specimen, networks, specimen.batch(images=1, noise=1))
         for role, rows in other.items():
-            if torch.allclose(rows, first[role]):
+            if torch.equal(rows, first[role]):
                 raise Failed(f"{role} for {specimen} answers the same to other inputs")
 
 
@@ -252,7 +297,7 @@ def _labels(bench: Bench) -> None:
         networks = specimen.networks(spread=True)
         ones = _rows(specimen, networks, specimen.batch(labels=(1, 1)))
         mixed = _rows(specimen, networks, specimen.batch(labels=(1, 0)))
-        heard = {role: not torch.allclose(rows[1], ones[role][1]) for role, rows in mixed.items()}
+        heard = {role: not torch.equal(rows[1], ones[role][1]) for role, rows in mixed.items()}
         if deaf := sorted(role for role, hears in heard.items() if not hears):
             raise Failed(f"{deaf[0]} for {specimen} answers the same to every label")
         for role, rows in mixed.items():
@@ -285,12 +330,12 @@ def _reproducible(bench: Bench) -> None:
 def _registered(bench: Bench) -> None:
     for specimen in bench.few:
         networks = specimen.networks()
-        if isinstance(specimen.objective, KnowsRoles):  # some keep a tensor only once called
-            _rows(specimen, networks, specimen.batch())
+        _rows(specimen, networks, specimen.batch())  # some keep a tensor only once called
         known = {id(t) for t in (*networks.parameters(), *networks.buffers())}
         for path, module in networks.named_modules():
-            # Spectral and weight normalization put what they make of `weight_orig` at `weight`.
-            made = {name.removesuffix("_orig") for name in module._parameters}
+            # Spectral and weight normalization put at `weight` what they make of `weight_orig`, or
+            # of `weight_g` and `weight_v`.
+            made = {re.sub("_(orig|g|v)$", "", name) for name in module._parameters}
             for name, value in vars(module).items():
                 if name in made or name in vars(nn.Module()):
                     continue
@@ -306,11 +351,17 @@ def _registered(bench: Bench) -> None:
 )
 def _untied(bench: Bench) -> None:
     for specimen in bench.few:
-        owners: dict[int, str] = {}
-        for key, value in specimen.networks().state_dict(keep_vars=True).items():
-            place = value.untyped_storage().data_ptr()
-            if value.numel() and (other := owners.setdefault(place, key)) != key:
+        state = specimen.networks().state_dict(keep_vars=True)
+        places = sorted((*_place(value), key) for key, value in state.items() if value.numel())
+        for (_, end, other), (start, _, key) in pairwise(places):
+            if start < end:
                 raise Failed(f"for {specimen}, {key!r} is tied to {other!r}")
+
+
+def _place(tensor: Tensor) -> tuple[int, int]:
+    """Return the first byte of a tensor, and the one after its last."""
+    steps = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.data_ptr(), tensor.data_ptr() + (steps + 1) * tensor.element_size()
 
 
 def stir(seed: int) -> None:
@@ -322,19 +373,22 @@ def stir(seed: int) -> None:
 
 @torch.no_grad()
 def _rows(specimen: Specimen, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
-    return rows_of(specimen.ask(networks, batch))
+    """Return what each role answers as rows (B, values), or else the images that are drawn."""
+    if isinstance(specimen.objective, KnowsRoles):
+        return rows_of(specimen.ask(networks, batch))
+    return {"sampling": specimen.objective.sample(networks, batch.noise, batch.labels).flatten(1)}
 
 
-def _scalars(specimen: Specimen, networks: nn.ModuleDict) -> Iterator[tuple[str, Tensor]]:
-    """Yield a scalar to differentiate for each role: of its answers, else the objective's loss."""
+def _scalars(specimen: Specimen, networks: nn.ModuleDict, seed: int) -> Iterator[Tensor]:
+    """Yield what can be differentiated: each role's answers, then the objective's losses."""
     objective = specimen.objective
+    batch = specimen.batch(range(_ROWS), images=seed, noise=seed)
     if isinstance(objective, KnowsRoles):
-        for role, rows in rows_of(specimen.ask(networks, specimen.batch())).items():
-            yield role, rows.square().mean()
-        return
+        for rows in rows_of(specimen.ask(networks, batch)).values():
+            yield rows.square().mean()
     for phase in objective.phases:
-        for role in sorted(phase.trains):
-            yield role, objective.loss(phase.name, networks, specimen.batch(), 0)[0]
+        batch = specimen.batch(range(_ROWS), images=seed, noise=seed)
+        yield objective.loss(phase.name, networks, batch, 0)[0]
 
 
 def _each(answers: Answers) -> Iterator[tuple[str, Answer]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from genzoo.building import check_roles
 from genzoo.data.fitting import ImageDataset, Split
 from genzoo.data.load import load_named
 from genzoo.errors import ConfigError, DataError, UnsupportedError, WeightsError
@@ -23,6 +24,7 @@ from genzoo.testing.checks import Failed, Skipped, Suite
 from genzoo.testing.models import check_samples, trained
 from genzoo.testing.networks import stir
 from genzoo.testing.specimens import Specimen, recipe
+from genzoo.training.callbacks import Callback, Run
 from genzoo.training.watching import Watchers
 
 __all__ = ["CALLBACKS", "DATASETS", "EXTRACTORS", "OBJECTIVES", "ObjectiveBench"]
@@ -94,10 +96,13 @@ def _losses(bench: ObjectiveBench) -> None:
 )
 def _noise(bench: ObjectiveBench) -> None:
     for specimen in bench.specimens():
+        # In eval mode, for networks may draw in training, as dropout does: from torch, whose seed
+        # the trainer sets at each step.
         stir(0)
-        first = [loss for _, (loss, _) in _each_loss(specimen)]
+        first = [loss for _, (loss, _) in _each_loss(specimen, training=False)]
         stir(1)
-        for (phase, (loss, _)), before in zip(_each_loss(specimen), first, strict=True):
+        again = _each_loss(specimen, training=False)
+        for (phase, (loss, _)), before in zip(again, first, strict=True):
             if not torch.equal(loss, before):
                 raise Failed(f"the loss of phase {phase.name!r} is another when asked again")
 
@@ -130,7 +135,7 @@ def _dataset_licence(spec: specs.Dataset) -> None:
 
 @DATASETS.check(
     "images",
-    "both splits give uint8 images of the size asked for, and labels below the number of classes",
+    "both splits give the same uint8 images, and labels, each time, of the size asked for",
     mend="Build it by genzoo.data.fitting.fit_tensors, which sees to all of this.",
 )
 def _images(spec: specs.Dataset) -> None:
@@ -138,10 +143,13 @@ def _images(spec: specs.Dataset) -> None:
     classes = _split(spec, "train", own).image.classes
     for image in (own, replace(own, classes=classes), ImageSpec(3, 20, 24)):
         for split in ("train", "test"):
-            dataset = _split(spec, split, image)
+            dataset, again = _split(spec, split, image), _split(spec, split, image)
             expected = (image.channels, image.height, image.width)
             for index in range(min(len(dataset), _LOOKED_AT)):
                 pixels, label = dataset[index]
+                other, other_label = again[index]
+                if label != other_label or not torch.equal(pixels, other):
+                    raise Failed(f"the {split} split gives another image {index} when loaded again")
                 if tuple(pixels.shape) != expected or pixels.dtype != torch.uint8:
                     raise Failed(
                         f"the {split} split gives {pixels.dtype} images of shape "
@@ -167,15 +175,30 @@ CALLBACKS: Suite[specs.Callback] = Suite()
 
 @CALLBACKS.check(
     "run",
-    "it watches a short run from start to end, and its resumption, without an error",
-    mend="See the line that is named; what a callback needs, it makes in on_start.",
+    "it watches a short run, and its resumption, without an error, and changes nothing of it",
+    mend="See the line that is named. What it needs, it makes in on_start; networks it leaves be.",
 )
 def _run(spec: specs.Callback) -> None:
-    specimen = _specimens()[0]
+    owner = registry().owner("callbacks", spec.name).distribution
+    specimen = _specimens(owner=owner)[0]
     with tempfile.TemporaryDirectory() as folder:
         for steps in (1, 2):
-            watchers = Watchers([replace(spec, required=True)])  # so that its errors are raised
-            trained(specimen, Path(folder), steps=steps, resume=True, watchers=watchers)
+            # Required, so that its errors are raised.
+            watchers = Watchers([replace(spec, required=True)], [_Evaluated()])
+            watched = trained(specimen, Path(folder), steps=steps, resume=True, watchers=watchers)
+    with tempfile.TemporaryDirectory() as folder:
+        alone = trained(specimen, Path(folder), steps=2)
+    for name, tensor in alone.items():
+        if not torch.equal(watched[name], tensor):
+            raise Failed(f"what it watches is trained to another {name!r} than without it")
+
+
+class _Evaluated(Callback):
+    """Tells all callbacks of an evaluation after each step, as `--evaluate-every` does."""
+
+    def on_step(self, run: Run) -> None:
+        figures = {"fid": 1.0, "fid_ratio": 1.0, "coverage": 1.0, "samples": 2}
+        run.announce("on_evaluation", figures)
 
 
 EXTRACTORS: Suite[specs.Extractor] = Suite()
@@ -220,18 +243,24 @@ def _features(spec: specs.Extractor) -> None:
         raise Failed("an image's features change with the batch it is in")
 
 
-def _specimens(objective: str = "") -> list[Specimen]:
+def _specimens(objective: str = "", owner: str = "") -> list[Specimen]:
     """Return networks of the first architecture that goes with an objective, or with its own.
 
-    One without classes and one with. Raises Skipped where there is none.
+    One without classes and one with, of the distribution `owner` if it has any. Raises Skipped
+    where there is none.
     """
-    architectures = registry().architectures.values()
-    for each in sorted(architectures, key=lambda a: (a.objective != objective, a.name)):
+    known = registry()
+
+    def distance(spec: specs.Architecture) -> tuple[bool, bool, str]:
+        by = known.owner("architectures", spec.name).distribution
+        return by != owner, spec.objective != objective, spec.name
+
+    for each in sorted(known.architectures.values(), key=distance):
         configs = [recipe(each.name, objective or each.objective, image) for image in _IMAGES]
         try:
             found = [Specimen(config) for config in configs]
             for specimen in found:
-                specimen.networks()
+                check_roles(specimen.config, dict(specimen.networks()), specimen.objective)
         except Exception:  # other roles, other sizes, or a fault of that architecture's
             continue
         return found
@@ -239,8 +268,8 @@ def _specimens(objective: str = "") -> list[Specimen]:
 
 
 def _each_loss(
-    specimen: Specimen,
+    specimen: Specimen, training: bool = True
 ) -> Iterator[tuple[Phase, tuple[Tensor, dict[str, Tensor]]]]:
-    networks, objective = specimen.networks(training=True), specimen.objective
+    networks, objective = specimen.networks(training=training), specimen.objective
     for phase in objective.phases:
         yield phase, objective.loss(phase.name, networks, specimen.batch(), 0)

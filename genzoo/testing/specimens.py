@@ -25,6 +25,7 @@ Answers = Mapping[str, Sequence[Answer]]
 """What each role answered to one batch."""
 
 _SPREAD = 0.05  # of what is added to weights to bring them away from their start
+_LOUD = 4.0  # what weights are multiplied by, to see whether anything holds answers in their range
 
 
 def recipe(architecture: str, objective: str, image: ImageSpec) -> ZooConfig:
@@ -48,26 +49,33 @@ class Specimen:
         return build_objective(self.config)
 
     def networks(
-        self, *, training: bool = False, seed: int = 0, spread: bool = False
+        self, *, training: bool = False, seed: int = 0, spread: bool = False, loud: bool = False
     ) -> nn.ModuleDict:
         """Return freshly built networks.
 
         With `spread` their weights are away from where they start: some, a gate of zero say, hold
-        gradients and inputs back on purpose at first.
+        gradients and inputs back on purpose at first. With `loud` they are larger as well, as
+        training may make them.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             networks = nn.ModuleDict(build_networks(self.config))
-            if spread:
+            if spread or loud:
                 with torch.no_grad():
                     for parameter in networks.parameters():
                         parameter.add_(_SPREAD * torch.randn_like(parameter))
+                        if loud:
+                            parameter.mul_(_LOUD)
         return networks.train(training)
 
-    def model(self) -> Model:
+    def model(self, *, loud: bool = False) -> Model:
         """Return a model of networks whose weights are away from their start, in eval mode."""
-        networks = self.networks(spread=True)
+        networks = self.networks(spread=True, loud=loud)
         return Model(self.config, networks, build_objective(self.config)).eval()
+
+    def trains(self, role: str) -> bool:
+        """Return whether a role has a parameter that is not frozen."""
+        return any(p.requires_grad for p in self.networks()[role].parameters())
 
     def batch(
         self,

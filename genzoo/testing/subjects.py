@@ -8,7 +8,7 @@ from typing import Any
 
 from genzoo.errors import UnknownNameError, did_you_mean
 from genzoo.registry.catalog import catalog
-from genzoo.registry.discovery import Plugin, Registry, registry
+from genzoo.registry.discovery import Plugin, Registry, canonical, registry
 from genzoo.testing.architectures import ARCHITECTURES, ArchitectureBench
 from genzoo.testing.checks import Check, Outcome, Suite, run_all
 from genzoo.testing.distributions import DISTRIBUTIONS, DistributionBench
@@ -66,9 +66,11 @@ def subjects(distribution: str) -> list[Subject]:
     A model of the core's zoo belongs to the distribution that has its architecture, too. Raises
     UnknownNameError for a distribution that is not installed, or has no plugin.
     """
-    known = registry()
-    plugins = tuple(plugin for plugin in known.plugins if plugin.distribution == distribution)
-    if not plugins:
+    known, wanted = registry(), canonical(distribution)
+    plugins = tuple(p for p in known.plugins if canonical(p.distribution) == wanted)
+    if plugins:
+        distribution = plugins[0].distribution
+    else:
         installed = {plugin.distribution for plugin in known.plugins}
         raise UnknownNameError(
             f"no installed distribution {distribution!r} has a genzoo plugin.",

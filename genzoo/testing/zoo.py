@@ -9,7 +9,7 @@ from genzoo.building import complete
 from genzoo.loading import load
 from genzoo.registry import specs
 from genzoo.registry.catalog import Entry
-from genzoo.registry.discovery import registry
+from genzoo.registry.discovery import canonical, registry, required_name
 from genzoo.registry.specs import resolve
 from genzoo.testing.checks import Check, Failed, Skipped, Suite
 from genzoo.testing.models import MODELS
@@ -93,9 +93,10 @@ def _config(model: ModelBench) -> None:
     mend="List them in the zoo config's `requires`: `genzoo` tells people to install these.",
 )
 def _requires(model: ModelBench) -> None:
+    required = {required_name(requirement) for requirement in model.entry.config.requires}
     for kind, spec in zip(("architecture", "objective"), model.parts(), strict=True):
         owner = registry().owner(f"{kind}s", spec.name).distribution
-        if owner != "genzoo" and not any(r.startswith(owner) for r in model.entry.config.requires):
+        if owner != "genzoo" and canonical(owner) not in required:
             raise Failed(f"{kind} {spec.name!r} comes from {owner}, which `requires` does not name")
 
 

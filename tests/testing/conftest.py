@@ -41,7 +41,7 @@ def made(
     # What goes wrong does so at any size: those of plugins' own tests are more.
     monkeypatch.setattr(architectures, "GRID", architectures.GRID[:4])
 
-    def make(kind: Kind = "architecture", file: str = "", old: str = "", new: str = "") -> str:
+    def make(kind: Kind = "architecture", file: str = "", *changes: tuple[str, str]) -> str:
         tree = write_distribution("faulty", kind, parent=tmp_path)
         source = tree / "src" / PACKAGE
         for path in (source / "config.py", source / "zoo" / "faulty-digits.yaml"):
@@ -54,8 +54,10 @@ def made(
         if file:
             path = source / file if (source / file).is_file() else tree / file
             text = path.read_text(encoding="utf-8")
-            assert old in text, f"{path} does not say {old!r}"
-            path.write_text(text.replace(old, new), encoding="utf-8")
+            for old, new in changes:
+                assert old in text, f"{path} does not say {old!r}"
+                text = text.replace(old, new)
+            path.write_text(text, encoding="utf-8")
         project = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         files = {
             f"{PACKAGE}/{path.relative_to(source).as_posix()}": path.read_text(encoding="utf-8")

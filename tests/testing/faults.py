@@ -100,13 +100,17 @@ FAULTS = (
         "torch at import", "torch-free", PLUGIN, "import genzoo\n", "import torch\nimport genzoo\n"
     ),
     Fault(
-        *("NumPy in the config", "torch-free", PLUGIN),
-        *("import genzoo\n", "import genzoo\nimport genzoo_faulty.networks\n"),
+        *("NumPy in the config", "torch-free", CONFIG),
+        *("from pydantic", "import numpy\nfrom pydantic"),
     ),
     Fault("no licence of the code", "licence", PYPROJECT, 'license = "Apache-2.0"\n', ""),
     Fault(
+        *("a licence that is unknown", "licence", PYPROJECT),
+        *('license = "Apache-2.0"', 'license = "UNKNOWN"'),
+    ),
+    Fault(
         *("no requirement of genzoo", "requires-genzoo", PYPROJECT),
-        *('"genzoo>=0.1.0", ', ""),
+        *('"genzoo>=0.1,<0.2", ', ""),
     ),
     Fault("an unknown key in a zoo config", "zoo-configs", ZOO, "classes: 10", "klasses: 10"),
     Fault("a model's name that is taken", "zoo-configs", ZOO, "faulty-digits", "dcgan-mnist"),
@@ -158,6 +162,7 @@ FAULTS = (
     Fault(
         "a wrong range", "range", NETWORKS, "        return images\n", "        return images + 1\n"
     ),
+    Fault("no tanh at the end", "range", NETWORKS, "            nn.Tanh(),\n", ""),
     Fault(
         *("a batch of one loses its dimension", "batch-of-one", NETWORKS),
         *("self.head(features).squeeze(1)", "self.head(features).squeeze()"),
@@ -272,6 +277,9 @@ FAULTS = (
         "        return (images + 0.1 * torch.randn_like(images)).clamp(-1, 1)\n",
         "objective",
     ),
+    Fault(
+        *("images of no range", "range", NETWORKS, "            nn.Tanh(),\n", "", "objective"),
+    ),
     # Of other parts.
     Fault(
         *("images that are no bytes", "images", DATASET),
@@ -282,6 +290,10 @@ FAULTS = (
         *("pictures, labels, _NAMES", "pictures, labels + 3, _NAMES", "dataset"),
     ),
     Fault(
+        *("other images each time", "images", DATASET),
+        *('manual_seed(0 if split == "train" else 1)', "manual_seed(torch.seed())", "dataset"),
+    ),
+    Fault(
         *("no licence of the images", "licence", PLUGIN),
         *('licence="Apache-2.0"', 'licence=""', "dataset"),
     ),
@@ -289,4 +301,112 @@ FAULTS = (
         *("an error while it watches", "run", CALLBACK),
         *("        if self.warned or", "        if self.warmed or", "callback"),
     ),
+    Fault(
+        *(
+            "an error at an evaluation",
+            "run",
+            CALLBACK,
+            "    def on_step(self, run: Run) -> None:\n",
+        ),
+        "    def on_evaluation(self, run: Run, figures: dict) -> None:\n        1 / 0\n\n"
+        "    def on_step(self, run: Run) -> None:\n",
+        "callback",
+    ),
+    Fault(
+        *("a callback that changes what it watches", "run", CALLBACK, "        if self.warned or"),
+        "        for parameter in run.model.parameters():\n            parameter.data.mul_(0.5)\n"
+        "        if self.warned or",
+        "callback",
+    ),
 )
+
+
+@dataclass(frozen=True)
+class Unusual:
+    """Changes of one file of what `genzoo new` writes, after which it is as correct as before."""
+
+    what: str
+    changes: tuple[tuple[str, str], ...]
+    file: str = NETWORKS
+    kind: Kind = "architecture"
+    skipped: frozenset[str] = frozenset()
+    """Checks that have nothing to look at then."""
+
+    def __str__(self) -> str:
+        return self.what
+
+
+_LAYERS = "self.layers(self.project(z).view(-1, *self.base))"
+_HEAD = "        self.head = nn.Linear(features, 1)\n"
+UNUSUAL = (
+    Unusual(
+        "dropout in the generator",
+        (("            nn.Tanh(),\n", "            nn.Dropout(0.5),\n            nn.Tanh(),\n"),),
+    ),
+    Unusual(
+        "stochastic depth",
+        (
+            (_PROJECT, f"{_PROJECT}        self.skipped = nn.Linear(inputs, inputs)\n"),
+            (
+                f"        images: Tensor = {_LAYERS}\n",
+                "        if not self.training or torch.rand(()) < 0.5:\n"
+                "            z = z + self.skipped(z)\n"
+                f"        images: Tensor = {_LAYERS}\n",
+            ),
+        ),
+    ),
+    Unusual(
+        "weight normalization of the old kind",
+        ((_HEAD, "        self.head = nn.utils.weight_norm(nn.Linear(features, 1))\n"),),
+    ),
+    Unusual(
+        "spectral normalization of the old kind",
+        ((_HEAD, "        self.head = nn.utils.spectral_norm(nn.Linear(features, 1))\n"),),
+    ),
+    Unusual(
+        "batch normalization of latents",
+        (
+            (_PROJECT, f"{_PROJECT}        self.norm = nn.BatchNorm1d(inputs)\n"),
+            (_LAYERS, _LAYERS.replace("self.project(z)", "self.project(self.norm(z))")),
+        ),
+    ),
+    Unusual(
+        "buffers cut from one tensor",
+        (
+            (
+                _PROJECT,
+                f"{_PROJECT}        left, right = torch.ones(2, 3).unbind()\n"
+                "        self.register_buffer('left', left)\n"
+                "        self.register_buffer('right', right)\n",
+            ),
+        ),
+    ),
+    Unusual(
+        "a frozen part",
+        ((_PROJECT, f"{_PROJECT}        self.project.requires_grad_(False)\n"),),
+    ),
+    Unusual(
+        "only for images without classes",
+        (
+            (
+                "    return {",
+                "    if image.classes and image.height != 8:\n"  # but its model, which has 8
+                "        raise UnsupportedError('it knows no classes.', hint='Use none.')\n"
+                "    return {",
+            ),
+        ),
+        skipped=frozenset({"labels"}),
+    ),
+    Unusual(
+        "only for images in colour",
+        (
+            (
+                "    return {",
+                "    if image.channels != 3 and image.height != 8:\n"  # but its model, which has 8
+                "        raise UnsupportedError('it is for colour.', hint='Use 3 channels.')\n"
+                "    return {",
+            ),
+        ),
+    ),
+)
+"""Plugins that are correct, of kinds that a check might take for broken."""

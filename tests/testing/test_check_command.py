@@ -35,7 +35,7 @@ def test_verbosely_each_check_has_a_line(made: Made) -> None:
 
 
 def test_what_fails_says_what_was_promised_and_how_to_mend_it(made: Made) -> None:
-    result = check(made("dataset", "plugin.py", 'licence="Apache-2.0"', 'licence=""'))
+    result = check(made("dataset", "plugin.py", ('licence="Apache-2.0"', 'licence=""')))
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
         "distribution genzoo-faulty: 8 passed",
@@ -56,7 +56,7 @@ def test_programs_get_every_outcome(made: Made) -> None:
 
 def test_a_plugin_that_is_left_out_is_checked_all_the_same(made: Made) -> None:
     result = check(
-        made("dataset", "plugin.py", "import genzoo\n", "import genzoo\n\nraise SystemExit\n")
+        made("dataset", "plugin.py", ("import genzoo\n", "import genzoo\n\nraise SystemExit\n"))
     )
     assert result.exit_code == 1
     assert "failed   import: plugin 'faulty' (genzoo-faulty 0.1.0): SystemExit" in result.stdout

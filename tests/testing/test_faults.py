@@ -11,7 +11,7 @@ import pytest
 from genzoo.scaffolding import Kind
 from genzoo.testing import Outcome, subjects
 
-from .faults import FAULTS, Fault
+from .faults import FAULTS, OBJECTIVE, UNUSUAL, Fault, Unusual
 
 Made = Callable[..., str]
 Published = Callable[[str], tuple[Path, Path]]
@@ -35,6 +35,28 @@ def test_a_correct_plugin_trips_no_check(kind: Kind, made: Made) -> None:
     assert skipped <= {"weights"}  # nothing is trained yet
 
 
+@pytest.mark.parametrize("unusual", UNUSUAL, ids=str)
+def test_an_unusual_plugin_trips_no_check(unusual: Unusual, made: Made) -> None:
+    found = outcomes(made(unusual.kind, unusual.file, *unusual.changes))
+    assert failed(found) == {}
+    skipped = {o.check for o in found if o.status == "skipped" and "architecture" in o.subject}
+    assert skipped == unusual.skipped
+
+
+def test_an_objective_whose_roles_nobody_builds_is_not_held_to_them(made: Made) -> None:
+    name = made("objective", OBJECTIVE, ('{"generator"}', '{"energy"}'))
+    found = {o.check: o.status for o in outcomes(name) if o.subject == "objective faulty"}
+    assert set(found.values()) == {"skipped"}
+
+
+def test_sizes_that_are_refused_are_told(made: Made) -> None:
+    old = "image.height % 4 or image.width % 4:"
+    found = outcomes(made("architecture", "networks.py", (old, f"image.channels == 3 or {old}")))
+    (sizes,) = (o for o in found if o.check == "sizes")
+    assert sizes.status == "passed"
+    assert "3x28x28, unconditional" in sizes.detail
+
+
 def test_a_correct_model_that_is_trained_trips_no_check(made: Made, published: Published) -> None:
     name = made()
     published("faulty-digits")
@@ -45,7 +67,7 @@ def test_a_correct_model_that_is_trained_trips_no_check(made: Made, published: P
 def test_a_fault_is_found_by_the_check_that_is_named_for_it(
     fault: Fault, made: Made, published: Published
 ) -> None:
-    name = made(fault.kind, fault.file, fault.old, fault.new)
+    name = made(fault.kind, fault.file, (fault.old, fault.new))
     if fault.spoil is not None:
         fault.spoil(*published("faulty-digits"))
     found = failed(outcomes(name))
