@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from genzoo.errors import ConfigError
+from genzoo.errors import ConfigError, TrainingError
 from genzoo.objectives.base import Phase
 from genzoo.registry.training_config import ScheduleConfig, TrainingConfig
 
@@ -36,7 +36,16 @@ def check_phases(config: TrainingConfig, phases: Sequence[Phase]) -> None:
 def build_optimizer(
     config: TrainingConfig, phase: Phase, parameters: Sequence[nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """Return the optimizer of a phase; its learning rate is set step by step."""
+    """Return the optimizer of a phase; its learning rate is set step by step.
+
+    Raises TrainingError where there is no parameter for it to train.
+    """
+    if not parameters:
+        raise TrainingError(
+            f"phase {phase.name!r} has nothing to train: all parameters of "
+            f"{', '.join(sorted(phase.trains))} are frozen, or there are none.",
+            hint="Let some have requires_grad=True, or use an objective without that phase.",
+        )
     chosen = config.optimizers.get(phase.name, config.optimizer)
     options = chosen.model_dump(exclude={"name"})
     if chosen.name in _FUSED:

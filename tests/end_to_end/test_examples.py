@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .environment import EXAMPLES, ROOT, Environment
+from .environment import EXAMPLES, ROOT, SHIPPED, Environment
 
 LINES = 80
 """What wrapping a published architecture must stay under."""
@@ -20,6 +20,27 @@ def test_its_own_tests_pass(name: str, environment: Environment) -> None:
     report, _ = environment.python("-m", "pytest", "-q", "-p", "no:cacheprovider", tests)
     assert " passed" in report
     assert "failed" not in report
+
+
+GRID = """
+from genzoo.registry.discovery import registry
+from genzoo.testing.architectures import GRID, ArchitectureBench
+
+assert {(i.height, i.width) for i in GRID} == {(28, 28), (32, 32), (64, 64)}
+assert {i.channels for i in GRID} == {1, 3}
+for name, spec in registry().architectures.items():
+    done = {specimen.config.image_spec for specimen in ArchitectureBench(spec).bench.specimens}
+    print(name, "all" if done.issuperset(GRID) else "not all")
+"""
+
+
+def test_every_architecture_is_checked_at_every_size_and_refuses_none(
+    environment: Environment,
+) -> None:
+    environment.hold("genzoo", *SHIPPED, *EXAMPLES)
+    found = dict(line.split(maxsplit=1) for line in environment.python("-c", GRID)[0].splitlines())
+    names = {"dcgan", "flow-unet", "mlp-gan", "sngan", "transformer-gan", "vae"}
+    assert found == dict.fromkeys(names, "all")
 
 
 def test_the_core_has_never_heard_of_flows() -> None:

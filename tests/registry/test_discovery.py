@@ -176,6 +176,38 @@ def test_two_distributions_that_claim_one_name(distribution: Any, python: Any) -
     assert "'same' is already brought by plugin 'a' (zoo-a 1.0)" in ran.stderr
 
 
+def test_nobody_takes_a_name_of_genzoos_own(distribution: Any, python: Any) -> None:
+    distribution("aaa-zoo", "1.0", {"a": "plugin_a"}, {"plugin_a.py": module("dcgan")})
+    ran = python(REPORT)
+    assert report(ran)["architectures"] == OURS
+    assert "plugin 'a' (aaa-zoo 1.0) is left out" in ran.stderr
+
+
+@pytest.mark.parametrize("strict", ["", "1"])
+def test_a_distribution_may_speak_two_api_versions(
+    strict: str, distribution: Any, python: Any
+) -> None:
+    points = {"both": "both_now", "both-next": "both_next"}
+    files = {"both_now.py": module("both"), "both_next.py": module("both", api_version=2)}
+    distribution("both-zoo", "1.0", points, files)
+    ran = python(REPORT, GENZOO_STRICT=strict)
+    found = report(ran)
+    assert ran.stderr == ""
+    assert "both" in found["architectures"]
+    names = [name for name, distribution, *_ in found["plugins"] if distribution == "both-zoo"]
+    assert names == ["both", "both-next"]
+
+
+@pytest.mark.parametrize("name", ["good", "Good_Zoo", "good-zoo", " good.zoo ,other"])
+def test_a_plugin_is_switched_off_by_its_name_or_its_distributions(
+    name: str, distribution: Any, python: Any
+) -> None:
+    distribution("good-zoo", "0.2", {"good": "good_plugin"}, {"good_plugin.py": module("good")})
+    ran = python(REPORT, GENZOO_DISABLE=name)
+    assert report(ran)["architectures"] == OURS
+    assert ran.stderr == ""
+
+
 def test_a_module_named_by_two_entry_points_counts_once(distribution: Any, python: Any) -> None:
     points = {"one": "same_plugin", "two": "same_plugin"}
     distribution("twice-zoo", "1.0", points, {"same_plugin.py": module("same")})

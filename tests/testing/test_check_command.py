@@ -28,6 +28,11 @@ def test_what_passes_is_counted_and_the_exit_code_is_0(made: Made) -> None:
     ]
 
 
+def test_a_distribution_is_named_as_pip_would_take_it(made: Made) -> None:
+    made("dataset")
+    assert check("Genzoo_Faulty").stdout.startswith("distribution genzoo-faulty: 8 passed")
+
+
 def test_verbosely_each_check_has_a_line(made: Made) -> None:
     lines = check(made("dataset"), "-v").stdout.splitlines()
     assert len([line for line in lines if line.startswith("  passed")]) == 10

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from genzoo.errors import ConfigError
+from genzoo.errors import ConfigError, TrainingError
 from genzoo.objectives.base import Phase
 from genzoo.registry.schema import validate
 from genzoo.registry.training_config import ScheduleConfig, TrainingConfig
@@ -97,3 +97,8 @@ def test_an_optimizer_for_no_phase_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"training\.optimizers\.third") as raised:
         check_phases(config, PHASES)
     assert "first, second" in raised.value.hint
+
+
+def test_a_phase_without_anything_to_train_is_named() -> None:
+    with pytest.raises(TrainingError, match="phase 'first' has nothing to train"):
+        build_optimizer(training(), PHASES[0], [])

@@ -47,6 +47,19 @@ PARTS = """
             if run.step == 2:
                 raise ZeroDivisionError("of all things")
 
+    class Exits(Noter):
+        def on_step(self, run):
+            raise SystemExit(3)
+
+    class Sulks(Noter):
+        def on_evaluation(self, run, figures):
+            raise KeyError("evaluated")
+
+    class Tells(Noter):
+        def on_step(self, run):
+            super().on_step(run)
+            run.announce("on_evaluation", {})
+
     class Unbuilt(Callback):
         def __init__(self):
             raise KeyError("no such key")
@@ -103,6 +116,26 @@ def test_one_that_fails_is_named_and_the_run_goes_on_without_it(
         "2: ZeroDivisionError: of all things. The run goes on without it."
     )
     assert (tmp_path / "weights.safetensors").is_file()
+
+
+def test_one_that_would_exit_is_left_out_like_any(
+    watch: Any, tmp_path: Path, recipe: Recipe, train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told = watch('of("exits", order=-5)', 'of("third")')
+    train(recipe(training__steps=2), tmp_path)
+    assert told == [("third", 1), ("third", 2)]
+    assert "callback 'exits'" in capfd.readouterr().err
+
+
+def test_one_that_fails_while_another_tells_of_an_event_is_not_called_again(
+    watch: Any, tmp_path: Path, recipe: Recipe, train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told = watch('of("tells", order=-5)', 'of("sulks")', 'of("third", order=5)')
+    train(recipe(training__steps=2), tmp_path)
+    assert told == [("tells", 1), ("third", 1), ("tells", 2), ("third", 2)]
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "callback 'sulks'" in line
+    assert "in on_evaluation, after step 1" in line
 
 
 def test_one_that_cannot_be_built_is_named_as_well(

@@ -1,0 +1,66 @@
+"""The base class that plugins' tests subclass, as pytest runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Made = Callable[..., str]
+
+TESTS = """
+from genzoo.testing import PluginTests
+
+
+class TestPlugin(PluginTests):
+    distribution = "genzoo-faulty"
+    skip = {skip}
+"""
+
+
+@pytest.fixture
+def ran(site: Path, tmp_path: Path) -> Callable[..., str]:
+    """Return a function that runs the tests of the plugin in `site`, and returns pytest's words."""
+
+    def run(**skip: str) -> str:
+        file = tmp_path / "test_plugin.py"
+        file.write_text(TESTS.replace("{skip}", repr(skip)))
+        answer = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(file)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(site)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return answer.stdout
+
+    return run
+
+
+def test_one_fault_fails_one_test_and_what_rests_on_it_is_left_out(
+    made: Made, ran: Callable[..., str]
+) -> None:
+    made("dataset", "plugin.py", ("import genzoo\n", "import genzoo\n\nraise SystemExit\n"))
+    said = ran()
+    assert "1 failed" in said
+    assert "To mend: Run `python -c 'import MODULE'`" in said
+    assert "it needs 'import', which failed" in said
+
+
+def test_a_check_is_left_out_with_its_reason(made: Made, ran: Callable[..., str]) -> None:
+    made("dataset", "plugin.py", ('licence="Apache-2.0"', 'licence=""'))
+    said = ran(licence="nobody knows whose images these are")
+    assert "failed" not in said
+    assert "nobody knows whose images these are" in said
+
+
+def test_a_check_that_there_is_not_cannot_be_left_out(made: Made, ran: Callable[..., str]) -> None:
+    made("dataset")
+    said = ran(license="misspelt")
+    assert "TestPlugin.skip names no check: 'license'" in said
+    assert "'licence'" in said
