@@ -13,9 +13,10 @@ from genzoo.registry.catalog import part_config
 from genzoo.registry.config import ZooConfig
 from genzoo.registry.fields import describe_fields
 from genzoo.registry.specs import ImageSpec, resolve
+from genzoo.testing.bench import Bench
 from genzoo.testing.checks import Check, Failed, Suite
 from genzoo.testing.models import MODELS
-from genzoo.testing.networks import NETWORKS, Bench
+from genzoo.testing.networks import NETWORKS
 from genzoo.testing.specimens import Specimen, recipe
 
 __all__ = ["ARCHITECTURES", "GRID", "ArchitectureBench", "specimens_of"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+import torch
 
 import genzoo
 from genzoo.errors import GenzooError
@@ -82,7 +87,8 @@ def run(check: Check[S], subject: S, title: str) -> Outcome:
     """Run one check; `title` is what the subject is called."""
     outcome = Outcome(title, check.name, check.about, "passed")
     try:
-        return _with(outcome, "passed", check.run(subject) or "")
+        with _undisturbed():
+            return _with(outcome, "passed", check.run(subject) or "")
     except Skipped as skipped:
         return _with(outcome, "skipped", str(skipped))
     except Failed as failed:
@@ -113,6 +119,18 @@ def run_unless(blocked: dict[str, str], check: Check[S], subject: S, title: str)
     if outcome.status == "failed":
         blocked[check.name] = check.name
     return outcome
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Leave the global generators as they were: checks seed them, as others do."""
+    python, array = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(array)
 
 
 def _with(outcome: Outcome, status: Any, detail: str, mend: str = "") -> Outcome:

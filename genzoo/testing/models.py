@@ -14,8 +14,8 @@ from torch import Tensor
 from genzoo.errors import GenzooError, WeightsError
 from genzoo.loading import load
 from genzoo.registry.config import ZooConfig
+from genzoo.testing.bench import Bench, stir
 from genzoo.testing.checks import Failed, Suite
-from genzoo.testing.networks import Bench, stir
 from genzoo.testing.specimens import Specimen
 from genzoo.training import checkpoint
 from genzoo.training.trainer import Trainer

@@ -1,65 +1,30 @@
-"""Checks of networks, role by role: what they answer, and to what they listen."""
+"""Checks of networks, role by role: what they answer, and what they listen to."""
 
 from __future__ import annotations
 
-import random
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import pairwise
+from collections.abc import Iterator
+from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from genzoo.building import check_roles
-from genzoo.noise import NoiseSource
 from genzoo.objectives.base import Answer, Batch, KnowsRoles
+from genzoo.testing.bench import MODES, Bench, Recorded, answered, close, stir
 from genzoo.testing.checks import Failed, Skipped, Suite
 from genzoo.testing.specimens import Answers, Specimen, rows_of
+from genzoo.testing.state import STATE
 
-__all__ = ["NETWORKS", "Bench", "stir"]
+__all__ = ["NETWORKS"]
 
-_MODES = (True, False)
 _PASSES, _ROWS = 8, 8
 """How often, and with how many images, a gradient is looked for."""
 
 
-@dataclass(frozen=True)
-class Bench:
-    """Networks of one architecture for several kinds of images, and what they answered."""
-
-    specimens: Sequence[Specimen]
-    _seen: dict[tuple[int, bool], Answers] = field(default_factory=dict)
-
-    @cached_property
-    def few(self) -> tuple[Specimen, ...]:
-        """One without classes and one with, in colour if any is: for what size does not change."""
-        plain = [s for s in self.specimens if s.config.classes is None]
-        conditional = [s for s in self.specimens if s.config.classes is not None]
-        conditional.sort(key=lambda s: -s.config.image.channels)
-        return (*plain[:1], *conditional[:1])
-
-    def answers(self) -> Iterator[tuple[str, Answer]]:
-        """Yield all that every specimen answers in train and in eval mode, with its place."""
-        for position, specimen in enumerate(self.specimens):
-            for training in _MODES:
-                key = (position, training)
-                if key not in self._seen:
-                    networks = specimen.networks(training=training)
-                    with torch.no_grad():
-                        self._seen[key] = specimen.ask(networks, specimen.batch())
-                mode = "train" if training else "eval"
-                for role, each in self._seen[key].items():
-                    for answer in each:
-                        yield f"{role} for {specimen} in {mode} mode: {answer.what}", answer
+_ANSWERS: Suite[Bench] = Suite()
 
 
-NETWORKS: Suite[Bench] = Suite()
-
-
-@NETWORKS.check(
+@_ANSWERS.check(
     "roles",
     "it builds every role that its objective trains",
     mend="Return a dict of roles and modules that has what the objective's `roles` names.",
@@ -69,7 +34,7 @@ def _roles(bench: Bench) -> None:
         check_roles(specimen.config, dict(specimen.networks().items()), specimen.objective)
 
 
-@NETWORKS.check(
+@_ANSWERS.check(
     "shapes",
     "every role answers float32 tensors of the shape that it promises, in train and eval mode",
     mend="Compare the shape with the role's contract in docs/plugin-api.md; cast to float32.",
@@ -84,7 +49,7 @@ def _shapes(bench: Bench) -> None:
             raise Failed(f"{place} are {answer.value.dtype}, promised is torch.float32")
 
 
-@NETWORKS.check(
+@_ANSWERS.check(
     "finite",
     "what the roles answer holds no NaN and no infinity",
     mend="Look for a division, a logarithm or a root that can meet zero.",
@@ -96,7 +61,7 @@ def _finite(bench: Bench) -> None:
             raise Failed(f"{place} are not finite")
 
 
-@NETWORKS.check(
+@_ANSWERS.check(
     "range",
     "what the roles answer lies in the range that they promise, images in [-1, 1]",
     mend="End a network that makes images with tanh, or map what it gives to [-1, 1].",
@@ -128,7 +93,7 @@ def _hold(place: str, answer: Answer) -> None:
         raise Failed(f"{place} go from {least:.3g} to {most:.3g}, promised is {low} to {high}")
 
 
-@NETWORKS.check(
+@_ANSWERS.check(
     "batch-of-one",
     "a batch of one works, in train mode but for batch normalization, and in eval mode",
     mend="Squeeze no batch dimension, and take no statistics over the batch in eval mode.",
@@ -136,7 +101,7 @@ def _hold(place: str, answer: Answer) -> None:
 )
 def _batch_of_one(bench: Bench) -> None:
     for specimen in bench.few:
-        for training in _MODES:
+        for training in MODES:
             networks = specimen.networks(training=training)
             try:
                 with torch.no_grad():
@@ -154,7 +119,7 @@ def _batch_of_one(bench: Bench) -> None:
                     )
 
 
-@NETWORKS.check(
+@_ANSWERS.check(
     "gradients",
     "a gradient reaches every trainable parameter",
     mend="Use the parameter, take it out, or set requires_grad=False; do not detach what it makes.",
@@ -195,7 +160,7 @@ def _reached(parameter: nn.Parameter) -> bool:
     return parameter.grad is not None and bool(parameter.grad.any())
 
 
-@NETWORKS.check(
+@_ANSWERS.check(
     "inputs-unchanged",
     "networks change none of the tensors that they are given",
     mend="Work on a copy: no method that ends in _ and no assignment into images, z or labels.",
@@ -203,9 +168,9 @@ def _reached(parameter: nn.Parameter) -> bool:
 )
 def _inputs_unchanged(bench: Bench) -> None:
     for specimen in bench.few:
-        for training in _MODES:
+        for training in MODES:
             batch = specimen.batch()
-            noise = _Recorded(batch.noise)
+            noise = Recorded(batch.noise)
             watched = replace(batch, noise=noise)
             before = [(what, tensor.clone()) for what, tensor in _tensors(watched)]
             with torch.no_grad():
@@ -217,7 +182,7 @@ def _inputs_unchanged(bench: Bench) -> None:
                     raise Failed(f"for {specimen}, a call of the networks changes {what}")
 
 
-@NETWORKS.check(
+@_ANSWERS.check(
     "deterministic",
     "in eval mode the same inputs give the same answers",
     mend="Draw nothing in eval mode: noise is an input. Dropout must obey train() and eval().",
@@ -227,30 +192,14 @@ def _deterministic(bench: Bench) -> None:
     for specimen in bench.few:
         networks = specimen.networks(spread=True)
         stir(0)
-        first = _rows(specimen, networks, specimen.batch())
+        first = answered(specimen, networks, specimen.batch())
         stir(1)
-        for role, rows in _rows(specimen, networks, specimen.batch()).items():
+        for role, rows in answered(specimen, networks, specimen.batch()).items():
             if not torch.equal(rows, first[role]):
                 raise Failed(f"{role} for {specimen} answers differently when asked again")
 
 
-@NETWORKS.check(
-    "eval-changes-nothing",
-    "a call in eval mode changes no parameter and no buffer",
-    mend="Update counters and running statistics only where self.training is true.",
-    needs=("shapes",),
-)
-def _eval_changes_nothing(bench: Bench) -> None:
-    for specimen in bench.few:
-        networks = specimen.networks()
-        before = {key: value.clone() for key, value in networks.state_dict().items()}
-        _rows(specimen, networks, specimen.batch())
-        for key, value in networks.state_dict().items():
-            if not _same(value, before[key]):
-                raise Failed(f"for {specimen}, a call in eval mode changes {key!r}")
-
-
-@NETWORKS.check(
+@_ANSWERS.check(
     "images-apart",
     "in eval mode the answer for an image does not depend on the others of its batch",
     mend="Share nothing between rows: BatchNorm with running statistics, no mean over dimension 0.",
@@ -259,15 +208,15 @@ def _eval_changes_nothing(bench: Bench) -> None:
 def _images_apart(bench: Bench) -> None:
     for specimen in bench.few:
         networks = specimen.networks(spread=True)
-        together = _rows(specimen, networks, specimen.batch(range(4)))
-        for role, rows in _rows(specimen, networks, specimen.batch(range(1, 3))).items():
-            if not _close(rows, together[role][1:3]):
+        together = answered(specimen, networks, specimen.batch(range(4)))
+        for role, rows in answered(specimen, networks, specimen.batch(range(1, 3))).items():
+            if not close(rows, together[role][1:3]):
                 raise Failed(
                     f"{role} for {specimen}: an image's answer changes with its neighbours"
                 )
 
 
-@NETWORKS.check(
+@_ANSWERS.check(
     "inputs-matter",
     "other images and other noise give other answers",
     mend="Look for an input that is not used, or multiplied by what is always zero.",
@@ -276,14 +225,14 @@ def _images_apart(bench: Bench) -> None:
 def _inputs_matter(bench: Bench) -> None:
     for specimen in bench.few:
         networks = specimen.networks(spread=True)
-        first = _rows(specimen, networks, specimen.batch())
-        other = _rows(specimen, networks, specimen.batch(images=1, noise=1))
+        first = answered(specimen, networks, specimen.batch())
+        other = answered(specimen, networks, specimen.batch(images=1, noise=1))
         for role, rows in other.items():
             if torch.equal(rows, first[role]):
                 raise Failed(f"{role} for {specimen} answers the same to other inputs")
 
 
-@NETWORKS.check(
+@_ANSWERS.check(
     "labels",
     "where classes are declared an image's label changes its answer, and that of no other",
     mend="Give the labels to every network, as an embedding say; where classes is None, use none.",
@@ -295,88 +244,14 @@ def _labels(bench: Bench) -> None:
         raise Skipped("it is for one class, or for none")
     for specimen in conditional:
         networks = specimen.networks(spread=True)
-        ones = _rows(specimen, networks, specimen.batch(labels=(1, 1)))
-        mixed = _rows(specimen, networks, specimen.batch(labels=(1, 0)))
+        ones = answered(specimen, networks, specimen.batch(labels=(1, 1)))
+        mixed = answered(specimen, networks, specimen.batch(labels=(1, 0)))
         heard = {role: not torch.equal(rows[1], ones[role][1]) for role, rows in mixed.items()}
         if deaf := sorted(role for role, hears in heard.items() if not hears):
             raise Failed(f"{deaf[0]} for {specimen} answers the same to every label")
         for role, rows in mixed.items():
-            if not _close(rows[0], ones[role][0]):
+            if not close(rows[0], ones[role][0]):
                 raise Failed(f"{role} for {specimen}: the label of one image changes another's")
-
-
-@NETWORKS.check(
-    "reproducible",
-    "under one seed of torch the same weights are built",
-    mend="Initialize with torch's global generator alone: not by random, NumPy, time or hash().",
-    needs=("roles",),
-)
-def _reproducible(bench: Bench) -> None:
-    for specimen in bench.few:
-        stir(0)
-        first = specimen.networks().state_dict()
-        stir(1)
-        for key, value in specimen.networks().state_dict().items():
-            if not _same(value, first[key]):
-                raise Failed(f"for {specimen}, {key!r} is another under the same seed")
-
-
-@NETWORKS.check(
-    "registered",
-    "every tensor of a network is a parameter or a buffer of it",
-    mend="Use self.register_buffer: a plain attribute is neither saved nor moved to a GPU.",
-    needs=("roles",),
-)
-def _registered(bench: Bench) -> None:
-    for specimen in bench.few:
-        networks = specimen.networks()
-        _rows(specimen, networks, specimen.batch())  # some keep a tensor only once called
-        known = {id(t) for t in (*networks.parameters(), *networks.buffers())}
-        for path, module in networks.named_modules():
-            # Spectral and weight normalization put at `weight` what they make of `weight_orig`, or
-            # of `weight_g` and `weight_v`.
-            made = {re.sub("_(orig|g|v)$", "", name) for name in module._parameters}
-            for name, value in vars(module).items():
-                if name in made or name in vars(nn.Module()):
-                    continue
-                if any(isinstance(v, Tensor) and id(v) not in known for v in _flat(value)):
-                    raise Failed(f"for {specimen}, {path}.{name} is a tensor, and no buffer")
-
-
-@NETWORKS.check(
-    "untied",
-    "no two tensors of the networks share memory",
-    mend="Keep one of the two: the other is written twice, and is another tensor once loaded.",
-    needs=("roles",),
-)
-def _untied(bench: Bench) -> None:
-    for specimen in bench.few:
-        state = specimen.networks().state_dict(keep_vars=True)
-        places = sorted((*_place(value), key) for key, value in state.items() if value.numel())
-        for (_, end, other), (start, _, key) in pairwise(places):
-            if start < end:
-                raise Failed(f"for {specimen}, {key!r} is tied to {other!r}")
-
-
-def _place(tensor: Tensor) -> tuple[int, int]:
-    """Return the first byte of a tensor, and the one after its last."""
-    steps = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
-    return tensor.data_ptr(), tensor.data_ptr() + (steps + 1) * tensor.element_size()
-
-
-def stir(seed: int) -> None:
-    """Set every global generator, so that whatever draws from one shows it."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
-@torch.no_grad()
-def _rows(specimen: Specimen, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
-    """Return what each role answers as rows (B, values), or else the images that are drawn."""
-    if isinstance(specimen.objective, KnowsRoles):
-        return rows_of(specimen.ask(networks, batch))
-    return {"sampling": specimen.objective.sample(networks, batch.noise, batch.labels).flatten(1)}
 
 
 def _scalars(specimen: Specimen, networks: nn.ModuleDict, seed: int) -> Iterator[Tensor]:
@@ -400,40 +275,4 @@ def _tensors(batch: Batch) -> list[tuple[str, Tensor]]:
     return given if batch.labels is None else [*given, ("the labels", batch.labels)]
 
 
-class _Recorded:
-    """A source of noise that keeps what it gave, each beside a copy of how it was."""
-
-    def __init__(self, noise: NoiseSource) -> None:
-        self._noise = noise
-        self.drawn: list[tuple[Tensor, Tensor]] = []
-
-    def __len__(self) -> int:
-        return len(self._noise)
-
-    def normal(self, *shape: int) -> Tensor:
-        return self._keep(self._noise.normal(*shape))
-
-    def uniform(self, *shape: int) -> Tensor:
-        return self._keep(self._noise.uniform(*shape))
-
-    def integers(self, high: int) -> Tensor:
-        return self._keep(self._noise.integers(high))
-
-    def _keep(self, tensor: Tensor) -> Tensor:
-        self.drawn.append((tensor, tensor.clone()))
-        return tensor
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.equal(torch.nan_to_num(a), torch.nan_to_num(b))
-
-
-def _close(a: Tensor, b: Tensor) -> bool:
-    """Whether two are alike but for the order in which a matrix product adds up."""
-    return torch.allclose(a, b, rtol=1e-4, atol=1e-4)
-
-
-def _flat(value: object) -> Iterable[object]:
-    if isinstance(value, list | tuple | set):
-        return value
-    return value.values() if isinstance(value, dict) else (value,)
+NETWORKS: Suite[Bench] = Suite(*_ANSWERS.checks, *STATE.checks)

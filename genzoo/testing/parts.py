@@ -20,9 +20,9 @@ from genzoo.objectives.base import Phase
 from genzoo.registry import specs
 from genzoo.registry.discovery import registry
 from genzoo.registry.specs import ImageSpec
+from genzoo.testing.bench import stir
 from genzoo.testing.checks import Failed, Skipped, Suite
 from genzoo.testing.models import check_samples, trained
-from genzoo.testing.networks import stir
 from genzoo.testing.specimens import Specimen, recipe
 from genzoo.training.callbacks import Callback, Run
 from genzoo.training.watching import Watchers

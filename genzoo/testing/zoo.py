@@ -11,9 +11,10 @@ from genzoo.registry import specs
 from genzoo.registry.catalog import Entry
 from genzoo.registry.discovery import canonical, registry, required_name
 from genzoo.registry.specs import resolve
+from genzoo.testing.bench import Bench
 from genzoo.testing.checks import Check, Failed, Skipped, Suite
 from genzoo.testing.models import MODELS
-from genzoo.testing.networks import NETWORKS, Bench
+from genzoo.testing.networks import NETWORKS
 from genzoo.testing.specimens import Specimen
 from genzoo.weights.audit import audit
 

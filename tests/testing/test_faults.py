@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
+import torch
 
 from genzoo.scaffolding import Kind
 from genzoo.testing import Outcome, subjects
@@ -47,6 +50,17 @@ def test_an_objective_whose_roles_nobody_builds_is_not_held_to_them(made: Made) 
     name = made("objective", OBJECTIVE, ('{"generator"}', '{"energy"}'))
     found = {o.check: o.status for o in outcomes(name) if o.subject == "objective faulty"}
     assert set(found.values()) == {"skipped"}
+
+
+def test_checks_leave_the_global_generators_as_they_were(made: Made) -> None:
+    before = random.random(), torch.rand(()), np.random.rand()
+    for seed in (random.seed, torch.manual_seed, np.random.seed):
+        seed(0)
+    expected = random.random(), torch.rand(()), np.random.rand()
+    for seed in (random.seed, torch.manual_seed, np.random.seed):
+        seed(0)
+    outcomes(made("objective"))
+    assert (random.random(), torch.rand(()), np.random.rand()) == expected != before
 
 
 def test_sizes_that_are_refused_are_told(made: Made) -> None:
