@@ -46,14 +46,26 @@ def build_networks(config: ZooConfig) -> dict[str, nn.Module]:
         spec, config.architecture.config, source=config.source, at="architecture.config"
     )
     networks = resolve(spec.networks)(config.image_spec, values)
-    if not (
-        isinstance(networks, dict) and all(isinstance(n, nn.Module) for n in networks.values())
-    ):
+    if wrong := _no_networks(networks):
         raise PluginError(
-            f"architecture {spec.name!r} built a {type(networks).__name__}.",
-            hint="Its function must return a dict of roles and torch.nn.Modules.",
+            f"architecture {spec.name!r} built {wrong}.",
+            hint="Its function must return a dict of roles, which are names, and torch.nn.Modules.",
         )
-    return networks
+    built: dict[str, nn.Module] = networks
+    return built
+
+
+def _no_networks(built: Any) -> str:
+    """Return what is built instead of networks by role, "" where there are networks."""
+    if not isinstance(built, dict):
+        return f"a {type(built).__name__}"
+    for role, network in built.items():
+        # As torch.nn.ModuleDict has it, whose attributes and methods are no names for modules.
+        if not (isinstance(role, str) and role.isidentifier()) or hasattr(nn.ModuleDict, role):
+            return f"a network for {role!r}, which cannot name a role"
+        if not isinstance(network, nn.Module):
+            return f"a {type(network).__name__} for the role {role!r}"
+    return "" if built else "no networks"
 
 
 def build_objective(config: ZooConfig) -> Objective:

@@ -22,7 +22,10 @@ __all__ = [
     "UnsupportedError",
     "WeightsError",
     "did_you_mean",
+    "in_words",
 ]
+
+_LONGEST = 500  # characters of somebody else's error
 
 
 class GenzooError(Exception):
@@ -78,6 +81,19 @@ class OutputError(GenzooError, OSError):
 
 class TrainingError(GenzooError):
     """A run that cannot start or go on: a loss that is not finite, a resume that does not fit."""
+
+
+def in_words(error: BaseException) -> str:
+    """Return what anybody's code raised, in one line, whatever its own words are like."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an error whose words raise as well
+        text = ""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST - 3]}..."
+    if isinstance(error, GenzooError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
@@ -33,13 +34,16 @@ def check(
 
     The exit code is 1 where any check fails.
     """
+    from genzoo.registry.discovery import canonical
     from genzoo.testing import distributions, subjects
 
-    found = [subject for name in names or distributions() for subject in subjects(name)]
+    wanted = {canonical(name): name for name in names or distributions()}
+    found = [subject for name in wanted.values() for subject in subjects(name)]
     total = sum(len(subject.checks) for subject in found)
     outcomes: list[Outcome] = []
     err = console(stderr=True)
-    with err.status("") as status:
+    # A plugin that prints must not spoil what programs read from standard output.
+    with err.status("") as status, contextlib.redirect_stdout(sys.stderr):
         for subject in found:
             for outcome in subject.run():
                 outcomes.append(outcome)

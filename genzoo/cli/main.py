@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +29,16 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except GenzooError as error:
             print_error(error)
+            raise typer.Exit(_WRONG) from None
+        except SystemExit as end:  # ours are typer.Exit
+            frame = traceback.extract_tb(end.__traceback__)[-1]
+            where = f"{frame.filename}, line {frame.lineno}, in {frame.name}"
+            print_error(
+                GenzooError(
+                    f"a plugin's code ended the program: SystemExit: {end} at {where}.",
+                    hint="Report that to its author; `genzoo plugins` lists who that may be.",
+                )
+            )
             raise typer.Exit(_WRONG) from None
         except KeyboardInterrupt:
             typer.echo("Interrupted.", err=True)

@@ -28,6 +28,9 @@ def _plugins(context: typer.Context, as_json: AsJson = False) -> None:
     """
     if context.invoked_subcommand is None:
         list_(as_json)
+    elif as_json:
+        name = context.invoked_subcommand
+        raise typer.BadParameter(f"write it after the command: genzoo plugins {name} --json")
 
 
 @plugins.command("list")
@@ -35,6 +38,7 @@ def list_(as_json: AsJson = False) -> None:
     """List the installed plugins: what each brings, or why it is left out."""
     from genzoo.registry.discovery import registry
 
+    _warn_of_names()
     rows = [_plugin(registry(), plugin) for plugin in registry().plugins]
     if as_json:
         print_json(rows)
@@ -60,6 +64,7 @@ def doctor(
     """Say why something is not found, or slowly. The exit code is 1 where there is a problem."""
     from genzoo.registry.doctor import examine
 
+    _warn_of_names()
     found = [vars(diagnosis) for diagnosis in examine(name)]
     if as_json:
         print_json(found)
@@ -115,6 +120,13 @@ def freeze() -> None:
 
     for line in installing.freeze():
         typer.echo(line)
+
+
+def _warn_of_names() -> None:
+    from genzoo.registry.discovery import DISABLE, disabled_in_vain
+
+    for name in disabled_in_vain():
+        typer.echo(f"genzoo: {DISABLE} names {name!r}, which no plugin is called.", err=True)
 
 
 def _brings(names: Mapping[str, list[str]]) -> str:

@@ -11,7 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from genzoo.errors import ConfigError, PluginError, UnknownNameError, did_you_mean
+from genzoo.errors import (
+    ConfigError,
+    GenzooError,
+    PluginError,
+    UnknownNameError,
+    did_you_mean,
+    in_words,
+)
 from genzoo.registry.config import ZooConfig, read_config
 from genzoo.registry.discovery import registry, strict
 from genzoo.registry.fields import describe_fields
@@ -199,7 +206,15 @@ def part_config(
             f"{spec.config!r}, the config of {spec.name!r}, is not a genzoo.Config.",
             hint="Derive it from genzoo.Config, which is a pydantic model.",
         )
-    return validate(model, values, source=source, at=at)
+    try:
+        return validate(model, values, source=source, at=at)
+    except GenzooError:
+        raise
+    except Exception as error:  # a rule of the plugin's own; pydantic expects ValueError alone
+        raise PluginError(
+            f"{spec.config!r}, the config of {spec.name!r}, failed: {in_words(error)}.",
+            hint="A validator must raise ValueError: report this to the plugin's author.",
+        ) from error
 
 
 def describe(entry: Entry) -> dict[str, Any]:

@@ -6,7 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from genzoo.registry.specs import HEAVY
 
@@ -19,8 +22,9 @@ _SECONDS = 120  # a module that takes longer to import hangs
 _PROBE = """
 import contextlib, importlib, importlib.metadata, json, sys, time, traceback
 
-module, configs, *heavy = sys.argv[1:]
+answer, module, configs, *heavy = sys.argv[1:]
 from genzoo.registry import discovery
+dump, interrupts = json.dumps, False
 
 point = importlib.metadata.EntryPoint(module, module, discovery.GROUP)
 
@@ -43,17 +47,19 @@ with contextlib.redirect_stdout(sys.stderr):
                 if reference := getattr(item, "config", ""):
                     importlib.import_module(reference.partition(":")[0])
     except BaseException as failure:
-        error = f"{type(failure).__name__}: {failure}"
-print(json.dumps([time.perf_counter() - start, Watch.found, error]))
+        error = f"{type(failure).__name__}"
+        interrupts = isinstance(failure, KeyboardInterrupt)
+with open(answer, "w") as file:
+    file.write(dump([time.perf_counter() - start, Watch.found, error, interrupts]))
 """
 
-_ALIVE = "alive"
-_ALL = f"""
-import os
+_ALL = """
+import os, sys
 os.environ.pop("GENZOO_STRICT", None)
 from genzoo.registry.discovery import registry
 registry()
-print("{_ALIVE}", end="")
+with open(sys.argv[1], "w") as file:
+    file.write("[]")
 """
 
 
@@ -78,31 +84,40 @@ def import_cost(module: str, *, configs: bool = False) -> Cost:
     are imported as well, as for `genzoo info`.
     """
     try:
-        ran = _in_its_own(_PROBE, module, "configs" if configs else "", *HEAVY)
+        answer, code = _in_its_own(_PROBE, module, "configs" if configs else "", *HEAVY)
     except subprocess.TimeoutExpired:
         return Cost(_SECONDS, {}, f"it is still not imported after {_SECONDS} seconds", deadly=True)
-    try:
-        seconds, heavy, error = json.loads(ran.stdout)
-    except ValueError:  # it ended the interpreter itself
-        return Cost(0.0, {}, f"it ends Python with exit code {ran.returncode}", deadly=True)
+    if answer is None:
+        return Cost(0.0, {}, f"it ends Python with exit code {code}", deadly=True)
+    seconds, heavy, error, interrupts = answer
+    if interrupts:  # which no command may take for anything but the person's own wish to stop
+        return Cost(0.0, {}, "it raises KeyboardInterrupt", deadly=True)
     return Cost(seconds, heavy, error)
 
 
 def all_importable() -> bool:
     """Return whether finding all plugins leaves the interpreter alive."""
     try:
-        return _in_its_own(_ALL).stdout.endswith(_ALIVE)
+        return _in_its_own(_ALL)[0] is not None
     except subprocess.TimeoutExpired:
         return False
 
 
-def _in_its_own(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run code in an interpreter that finds what this one finds, and nothing in this folder."""
-    return subprocess.run(
-        [sys.executable, "-P", "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
+def _in_its_own(code: str, *arguments: str) -> tuple[Any, int]:
+    """Run code in an interpreter that finds what this one finds, and nothing in this folder.
+
+    The code is given a file to write its answer to, as JSON, for a plugin may print. Return the
+    answer, None where there is none, and the exit code.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "answer.json"
+        ran = subprocess.run(
+            [sys.executable, "-P", "-c", code, str(file), *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        written = file.read_text(encoding="utf-8") if file.is_file() else ""
+    return json.loads(written) if written else None, ran.returncode

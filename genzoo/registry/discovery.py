@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import pluggy
 
 from genzoo._version import __version__
-from genzoo.errors import PluginError, UnknownNameError, did_you_mean
+from genzoo.errors import PluginError, UnknownNameError, did_you_mean, in_words
 from genzoo.registry import builtin, hookspecs
 from genzoo.registry.specs import API_VERSION, Architecture, Callback, Dataset, Extractor, Objective
 
@@ -34,6 +34,7 @@ __all__ = [
     "Registry",
     "canonical",
     "collect",
+    "disabled_in_vain",
     "is_disabled",
     "points",
     "registry",
@@ -223,7 +224,7 @@ def _discover() -> Iterator[tuple[Plugin, BaseException | None]]:
         try:
             # A plugin that prints at import must not spoil what programs read from standard output.
             with contextlib.redirect_stdout(sys.stderr):
-                module = point.entry.load()
+                module = _load(point.entry)
                 fault = "hooks"
                 brings = collect(module)
             fault = "api-version"
@@ -234,12 +235,21 @@ def _discover() -> Iterator[tuple[Plugin, BaseException | None]]:
             raise
         except BaseException as error:  # SystemExit, or what an extension in Rust panics with
             told = "".join(traceback.format_exception(error))
-            yield replace(plugin, error=_describe(error), fault=fault, traceback=told), error
+            yield replace(plugin, error=in_words(error), fault=fault, traceback=told), error
         else:
             yield accepted, None
             if light and "torch" in sys.modules:
                 slow = "imports torch to be listed, which takes seconds: its author can mend that."
                 print(f"genzoo: {plugin} {slow}", file=sys.stderr)
+
+
+def _load(entry: EntryPoint) -> Any:
+    if not EntryPoint.pattern.match(entry.value):
+        raise PluginError(
+            f"its entry point names no module: {entry.value!r}.",
+            hint="Write it as NAME = 'package.module' under [project.entry-points.genzoo].",
+        )
+    return entry.load()
 
 
 class Point(NamedTuple):
@@ -274,6 +284,15 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def disabled_in_vain() -> list[str]:
+    """Return what GENZOO_DISABLE names that no plugin and no distribution is called."""
+    everything = points()
+    known = {p.entry.name for p in everything} | {canonical(p.distribution) for p in everything}
+    known |= {f"{point.distribution}:{point.entry.name}" for point in everything}
+    named = (name.strip() for name in os.environ.get(DISABLE, "").split(","))
+    return [name for name in named if name and not {name, canonical(name)} & known]
+
+
 def required_name(requirement: str) -> str:
     """Return the canonical name of the distribution that a requirement asks for (PEP 508)."""
     return canonical(re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0])
@@ -288,13 +307,6 @@ def is_disabled(point: Point) -> bool:
     exactly = f"{point.distribution}:{point.entry.name}"
     by_distribution = canonical(point.distribution) in map(canonical, named)
     return by_distribution or point.entry.name in named or exactly in named
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, PluginError):
-        return " ".join(str(error).split())
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def collect(module: object) -> dict[str, tuple[Any, ...]]:
@@ -335,7 +347,7 @@ def _check_versions(brings: Mapping[str, tuple[Any, ...]]) -> None:
         version = getattr(item, "api_version", API_VERSION)
         if version != API_VERSION:
             raise PluginError(
-                f"{item.name!r} speaks api_version {version}, this genzoo speaks {API_VERSION}.",
+                f"{item.name!r} speaks api_version {version!r}, this genzoo speaks {API_VERSION}.",
                 hint="Install versions of genzoo and of the plugin that go together.",
             )
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from typing import Any
 
 from genzoo.errors import PluginError, UnknownNameError, did_you_mean
 from genzoo.registry.discovery import Point, canonical, points
@@ -74,6 +75,12 @@ def uninstall(names: Iterable[str]) -> list[str]:
                 hint="Name the distribution.",
             )
     _pip("uninstall", "--yes", *dict.fromkeys(found))
+    importlib.invalidate_caches()
+    if left := [name for name in dict.fromkeys(found) if name in owners()]:
+        raise PluginError(
+            f"{' and '.join(left)} could not be uninstalled from this environment.",
+            hint="What pip said stands above. To do without: GENZOO_DISABLE=" + ",".join(left),
+        )
     return list(dict.fromkeys(found))
 
 
@@ -92,14 +99,21 @@ def _pin(installed: Distribution) -> str:
     text = installed.read_text("direct_url.json")  # PEP 610: of what did not come from an index
     if text is None:
         return f"{installed.name}=={installed.version}"
-    origin = json.loads(text)
+    try:
+        return _by_origin(installed.name, json.loads(text))
+    except (ValueError, LookupError, TypeError, AttributeError):  # not as PEP 610 has it
+        exact = f"{installed.name}=={installed.version}"
+        return f"{exact}  # where it came from cannot be read in its direct_url.json"
+
+
+def _by_origin(name: str, origin: Any) -> str:
     url, commit = origin["url"], origin.get("vcs_info", {}).get("commit_id")
     inside = f"#subdirectory={origin['subdirectory']}" if origin.get("subdirectory") else ""
     if commit:
-        return f"{installed.name} @ {origin['vcs_info']['vcs']}+{url}@{commit}{inside}"
+        return f"{name} @ {origin['vcs_info']['vcs']}+{url}@{commit}{inside}"
     if origin.get("dir_info", {}).get("editable"):
         return f"--editable {url}"
-    return f"{installed.name} @ {url}{inside}"
+    return f"{name} @ {url}{inside}"
 
 
 def _versions() -> dict[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, get_args, get_origin, get_type_hints
 
 from genzoo.errors import PluginError
 
@@ -67,10 +67,35 @@ class _Descriptor:
                     f"{type(self).__name__} {self.name!r}: {field} is {value!r}.",
                     hint="Name code as 'package.module:attribute': listing imports nothing.",
                 )
+        for field, hint in _hints(type(self)).items():
+            if not _fits(value := getattr(self, field), hint):
+                raise PluginError(
+                    f"{type(self).__name__} {self.name!r}: {field} is {value!r}.",
+                    hint=f"It must be {hint if get_args(hint) else hint.__name__}, texts on one "
+                    "line.",
+                )
 
     def references(self) -> tuple[str, ...]:
         """Return the fields that hold a "module:attr" reference."""
         return ()
+
+
+def _hints(descriptor: type[_Descriptor]) -> dict[str, Any]:
+    """Return the types of a descriptor's fields, but for those that it says more about itself."""
+    hints = get_type_hints(descriptor)
+    named = {"name", "image", "api_version"}
+    return {f.name: hints[f.name] for f in fields(descriptor) if f.name not in named}
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a value is of one of the types that descriptors have."""
+    if get_origin(hint) is tuple:  # of any length
+        return isinstance(value, tuple) and all(_fits(each, get_args(hint)[0]) for each in value)
+    if get_args(hint):
+        return any(_fits(value, each) for each in get_args(hint))
+    if hint is str:  # one line of a table, and nothing that a terminal obeys
+        return isinstance(value, str) and (value.isprintable() or not value)
+    return isinstance(value, (int, float) if hint is float else hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,11 +196,6 @@ class Extractor(_Descriptor):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_image(self, self.image)
-        if not isinstance(self.datasets, tuple):
-            raise PluginError(
-                f"Extractor {self.name!r}: datasets is {self.datasets!r}.",
-                hint="Give a tuple of names, such as ('my-set',).",
-            )
         if bool(self.weights) != bool(self.sha256):
             raise PluginError(
                 f"Extractor {self.name!r} has weights {self.weights!r}, sha256 {self.sha256!r}.",
@@ -188,10 +208,13 @@ class Extractor(_Descriptor):
 
 
 def _check_image(descriptor: _Descriptor, image: object) -> None:
-    if image is not None and not isinstance(image, ImageSpec):
+    wrong = not isinstance(image, ImageSpec) or not all(
+        isinstance(n, int) and n >= 1 for n in (image.channels, image.height, image.width)
+    )
+    if image is not None and wrong:
         raise PluginError(
             f"{type(descriptor).__name__} {descriptor.name!r}: image is {image!r}.",
-            hint="Give an ImageSpec, or None where any shape will do.",
+            hint="Give an ImageSpec of whole numbers, or None where any shape will do.",
         )
 
 

@@ -21,7 +21,7 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # C where PyYAML has
 
 _OTHERWISE = ("timestamp", "int", "float")
 _NUMBERS = {  # PyYAML matches from the start only, hence each $
-    "int": r"[-+]?(0|[1-9]\d*)$|0x[0-9a-fA-F]+$",
+    "int": r"[-+]?(0|[1-9]\d*)$|0x[0-9a-fA-F]{1,999}$",  # longer ones Python will not write
     "float": r"[-+]?((\.\d+|\d+\.\d*)([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|Inf|INF))$"
     r"|\.(nan|NaN|NAN)$",
 }
@@ -80,9 +80,14 @@ def read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not a text in UTF-8"
-        raise ConfigError(
-            f"cannot read {path}: {reason}.", hint="Give a readable YAML file."
-        ) from None
+    except ValueError as error:  # a name that no file can have
+        reason = str(error)
+    else:
+        return _mapping(text, path)
+    raise ConfigError(f"cannot read {path}: {reason}.", hint="Give a readable YAML file.")
+
+
+def _mapping(text: str, path: Path) -> dict[str, Any]:
     data = parse(text, source=str(path))
     if not isinstance(data, dict):
         found = {type(None): "nothing", list: "a list"}.get(type(data), "a single value")

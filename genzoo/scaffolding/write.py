@@ -57,11 +57,13 @@ def write_distribution(
             "or LicenseRef-NAME for a licence of your own.",
         ) from None
     summary = " ".join(summary.split()) or _SUMMARIES[kind]
-    if any(c in summary for c in "\"\\{}:#'"):
+    if any(c in summary for c in "\"\\{}:#'") or not summary.isprintable():
         raise UnsupportedError(
             f"the summary {summary!r} has characters that files in TOML and YAML give a meaning.",
             hint="Use plain words, without quotes, colons, backslashes, braces or #.",
         )
+    if os.path.lexists(parent) and not parent.is_dir():
+        raise OutputError(f"cannot write to {parent}: it is no folder.", hint="Give a folder.")
     target = parent / f"{_PREFIX}{short}"
     if os.path.lexists(target):
         raise OutputError(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import genzoo
-from genzoo.errors import GenzooError
+from genzoo.errors import GenzooError, in_words
 
 __all__ = ["Check", "Failed", "Outcome", "Skipped", "Suite", "run", "run_all", "run_unless"]
 
@@ -93,11 +93,12 @@ def run(check: Check[S], subject: S, title: str) -> Outcome:
         return _with(outcome, "skipped", str(skipped))
     except Failed as failed:
         return _with(outcome, "failed", str(failed), check.mend)
+    except KeyboardInterrupt:
+        raise
     except GenzooError as error:
-        return _with(outcome, "failed", " ".join(str(error).split()), check.mend)
-    except (Exception, SystemExit) as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        return _with(outcome, "failed", f"{text} ({_place(error)})", check.mend)
+        return _with(outcome, "failed", in_words(error), check.mend)
+    except BaseException as error:  # SystemExit too: whatever a plugin does is its failure
+        return _with(outcome, "failed", f"{in_words(error)} ({_place(error)})", check.mend)
 
 
 def run_all(checks: Iterable[Check[S]], subject: S, title: str) -> Iterator[Outcome]:

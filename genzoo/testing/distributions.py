@@ -102,7 +102,10 @@ def _zoo_configs(bench: DistributionBench) -> None:
 )
 def _torch_free(bench: DistributionBench) -> None:
     for plugin in bench.plugins:
-        for package, place in import_cost(plugin.module, configs=True).heavy.items():
+        cost = import_cost(plugin.module, configs=True)
+        if cost.deadly:
+            raise Failed(f"{plugin}: {cost.error}")
+        for package, place in cost.heavy.items():
             raise Failed(f"{plugin} imports {package} to be listed, at {place}")
 
 

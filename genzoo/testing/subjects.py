@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genzoo.errors import UnknownNameError, did_you_mean
+from genzoo.errors import PluginError, UnknownNameError, did_you_mean
 from genzoo.registry.catalog import catalog
-from genzoo.registry.discovery import Plugin, Registry, canonical, registry
+from genzoo.registry.discovery import DISABLE, Plugin, Registry, canonical, registry
 from genzoo.testing.architectures import ARCHITECTURES, ArchitectureBench
 from genzoo.testing.checks import Check, Outcome, Suite, run_all
 from genzoo.testing.distributions import DISTRIBUTIONS, DistributionBench
@@ -56,8 +56,9 @@ class Subject:
 
 
 def distributions() -> list[str]:
-    """Return the distributions that have plugins, the core's own left out."""
-    return sorted({plugin.distribution for plugin in registry().plugins} - {"genzoo"})
+    """Return the distributions that have plugins, but for the core and what is switched off."""
+    used = {p.distribution for p in registry().plugins if p.status != "disabled"}
+    return sorted(used - {"genzoo"})
 
 
 def subjects(distribution: str) -> list[Subject]:
@@ -76,6 +77,11 @@ def subjects(distribution: str) -> list[Subject]:
             f"no installed distribution {distribution!r} has a genzoo plugin.",
             hint=f"{did_you_mean(distribution, installed)} A plugin is an entry point of the "
             "group 'genzoo'; `pip install` finds a new one.",
+        )
+    if off := [plugin for plugin in plugins if plugin.status == "disabled"]:
+        raise PluginError(
+            f"{off[0]} is switched off by {DISABLE}, and cannot be checked.",
+            hint=f"Take it out of {DISABLE}, and try again.",
         )
     bench = DistributionBench(distribution, plugins)
     return [

@@ -27,7 +27,7 @@ from genzoo.training.optimization import (
     learning_rate_factor,
     set_learning_rate,
 )
-from genzoo.training.watching import Watchers
+from genzoo.training.watching import IndispensableError, Watchers
 
 __all__ = ["Trainer"]
 
@@ -134,7 +134,11 @@ class Trainer:
         try:
             self._call("on_start")
             with stop_requests() as stop:
-                self._loop(stop)
+                try:
+                    self._loop(stop)
+                except IndispensableError:
+                    self._save()  # callbacks are called between steps: nothing is lost
+                    raise
                 self._save()
         finally:
             self._call("on_end")

@@ -6,21 +6,21 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from genzoo.errors import PluginError, UnknownNameError, did_you_mean
+from genzoo.errors import ConfigError, PluginError, UnknownNameError, did_you_mean, in_words
 from genzoo.registry import specs
 from genzoo.registry.discovery import registry
 from genzoo.registry.specs import resolve
 from genzoo.training.callbacks import Callback, Run
 
-__all__ = ["Watchers", "build_callback", "chosen"]
+__all__ = ["IndispensableError", "Watchers", "build_callback", "chosen"]
 
 
 @dataclass(frozen=True)
 class _Watcher:
     name: str
     callback: Callback
-    may_fail: bool
-    """Whether the run goes on without it."""
+    spec: specs.Callback | None = None
+    """None for a callback that the caller passed."""
 
 
 class Watchers:
@@ -28,7 +28,7 @@ class Watchers:
 
     One that a plugin brings is named and left out from its first error on, for a run of hours must
     not end by what only watches it. What the caller passes is the caller's own: its errors are
-    raised, as are those of a callback whose descriptor says `required`.
+    raised. One whose descriptor says `required` ends the run, by an IndispensableError.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class Watchers:
             except (Exception, SystemExit) as error:
                 # What is off unless asked for was asked for: to go without would be no answer.
                 if spec.required or not spec.default:
-                    raise
+                    raise _indispensable(spec.name, "when it was built", error) from error
                 self._leave_out(spec.name, "when it was built", error)
             else:
-                self._watchers.append(_Watcher(spec.name, built, not spec.required))
-        self._watchers += [_Watcher(type(c).__name__, c, may_fail=False) for c in by_caller]
+                self._watchers.append(_Watcher(spec.name, built, spec))
+        self._watchers += [_Watcher(type(c).__name__, c) for c in by_caller]
 
     def __bool__(self) -> bool:
         return bool(self._watchers)
@@ -60,26 +60,39 @@ class Watchers:
             try:
                 getattr(watcher.callback, event)(run, *arguments)
             except (Exception, SystemExit) as error:
-                if not watcher.may_fail:
+                when = f"in {event}, after step {run.step}"
+                if watcher.spec is None:
                     raise
+                if watcher.spec.required:
+                    raise _indispensable(watcher.name, when, error) from error
                 self._watchers.remove(watcher)
-                self._leave_out(watcher.name, f"in {event}, after step {run.step}", error)
+                self._leave_out(watcher.name, when, error)
 
     def _leave_out(self, name: str, when: str, error: BaseException) -> None:
         self.errors[name] = error
-        owner = registry().owner("callbacks", name)
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        print(
-            f"genzoo: callback {name!r} of {owner} failed {when}: {text}. "
-            "The run goes on without it.",
-            file=sys.stderr,
-        )
+        print(f"genzoo: {_failed(name, when, error)} The run goes on without it.", file=sys.stderr)
+
+
+class IndispensableError(PluginError):
+    """A callback failed that the run may not go on without."""
+
+
+def _indispensable(name: str, when: str, error: BaseException) -> IndispensableError:
+    return IndispensableError(
+        _failed(name, when, error),
+        hint=f"--resume goes on from the newest checkpoint, --without {name} does without it.",
+    )
+
+
+def _failed(name: str, when: str, error: BaseException) -> str:
+    owner = registry().owner("callbacks", name)
+    return f"callback {name!r} of {owner} failed {when}: {in_words(error).rstrip('.')}."
 
 
 def chosen(wanted: Collection[str] = (), without: Collection[str] = ()) -> list[specs.Callback]:
     """Return the callbacks of a run: those on by default and those wanted, but none of `without`.
 
-    Raises UnknownNameError for a name that no plugin brings.
+    Raises UnknownNameError for a name that no plugin brings, ConfigError for one that is in both.
     """
     known = registry().callbacks
     for name in (*wanted, *without):
@@ -87,6 +100,11 @@ def chosen(wanted: Collection[str] = (), without: Collection[str] = ()) -> list[
             raise UnknownNameError(
                 f"no callback is called {name!r}.", hint=did_you_mean(name, known)
             )
+    if both := sorted({*wanted} & {*without}):
+        raise ConfigError(
+            f"the callback {both[0]!r} is asked for, and to be done without.",
+            hint="Say one of the two.",
+        )
     return [
         spec
         for name, spec in known.items()

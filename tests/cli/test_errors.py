@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
+from genzoo.registry import discovery
 from genzoo.weights import format as weights_format
 
 
@@ -233,26 +234,150 @@ def test_an_interruption_is_no_traceback(cli, installed) -> None:
     assert result.stderr == "Interrupted.\n"
 
 
-def test_a_bug_is_not_dressed_up_as_a_mistake(cli, installed, recipes: Path) -> None:
-    plugin = """
-        import genzoo
+BUGGY = """
+    import genzoo
+    from genzoo.training.callbacks import Callback
 
-        @genzoo.hookimpl
-        def genzoo_architectures():
-            return [
-                genzoo.Architecture(
-                    name="buggy",
-                    summary="fails",
-                    objective="adversarial",
-                    config="genzoo_mlp_gan.config:MLPGANConfig",
-                    networks="buggy_plugin:build",
-                )
-            ]
+    @genzoo.hookimpl
+    def genzoo_architectures():
+        return [
+            genzoo.Architecture(
+                name="buggy",
+                summary="fails",
+                objective="adversarial",
+                config="buggy_plugin:Config",
+                networks="buggy_plugin:build",
+            )
+        ]
 
-        def build(image, config):
-            return 1 / 0
-    """
-    installed("genzoo-buggy", "1.0", {"buggy": "buggy_plugin"}, {"buggy_plugin.py": plugin})
-    settings = ["--set", "architecture.name=buggy", "--quiet"]
-    result = cli("train", recipes / "tiny-gan.yaml", *settings)
+    @genzoo.hookimpl
+    def genzoo_callbacks():
+        return [
+            genzoo.Callback(
+                name="cross", summary="fails", factory="buggy_plugin:Cross", default=False, %s
+            )
+        ]
+
+    class Config(genzoo.Config):
+        pass
+
+    def build(image, config):
+        %s
+
+    class Cross(Callback):
+        def on_step(self, run):
+            if run.step == 1:
+                raise ZeroDivisionError("at last")
+
+        def on_end(self, run):
+            %s
+"""
+
+
+@pytest.fixture
+def buggy(installed) -> Callable[..., list[str]]:
+    """Return a function that installs a plugin that fails somewhere, and says how to use it."""
+
+    def install(build: str = "return {}", fields: str = "", end: str = "pass") -> list[str]:
+        files = {"buggy_plugin.py": BUGGY % (fields, build, end)}
+        installed("genzoo-buggy", "1.0", {"buggy": "buggy_plugin"}, files)
+        return ["--set", "architecture={name: buggy}", "--quiet"]
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        ("raise SystemExit(0)", "a plugin's code ended the program: SystemExit: 0 at "),
+        ("return {}", "built no networks"),
+        ("return []", "built a list"),
+        ("return {None: 1}", "built a network for None, which cannot name a role"),
+        ("return {'keys': 1}", "built a network for 'keys', which cannot name a role"),
+        ("return {'generator': 1}", "built a int for the role 'generator'"),
+    ],
+)
+def test_an_architecture_that_builds_no_networks(
+    refused, buggy: Callable[..., list[str]], recipes: Path, build: str, says: str
+) -> None:
+    assert says in refused("train", recipes / "tiny-gan.yaml", *buggy(build))
+
+
+def test_a_rule_of_a_config_that_fails(refused, installed, recipes: Path) -> None:
+    text = BUGGY.replace(
+        "class Config(genzoo.Config):\n        pass",
+        "from pydantic import model_validator\n\n    class Config(genzoo.Config):\n"
+        "        @model_validator(mode='after')\n        def rule(self): raise KeyError('no')",
+    )
+    files = {"buggy_plugin.py": text % ("", "return {}", "pass")}
+    installed("genzoo-buggy", "1.0", {"buggy": "buggy_plugin"}, files)
+    chosen = ["--set", "architecture={name: buggy}", "--quiet"]
+    said = refused("train", recipes / "tiny-gan.yaml", *chosen)
+    assert "the config of 'buggy', failed: KeyError: 'no'." in said
+
+
+def test_a_run_ended_by_a_callback_that_it_cannot_do_without_goes_on_from_there(
+    refused, done, buggy: Callable[..., list[str]], recipes: Path
+) -> None:
+    buggy(fields="required=True")
+    run = ["train", recipes / "tiny-gan.yaml", "-o", "run", "--quiet"]
+    said = refused(*run, "--callback", "cross")
+    assert "callback 'cross' of plugin 'buggy' (genzoo-buggy 1.0) failed in on_step" in said
+    assert "after step 1: ZeroDivisionError: at last." in said
+    assert "--resume" in said
+    assert "--without cross" in said
+    # Step 1 was saved: the callback, which would fail at it, is not told of it again.
+    done(*run, "--callback", "cross", "--resume")
+
+
+def test_a_finished_run_is_whole_though_such_a_callback_fails_at_its_end(
+    refused, done, buggy: Callable[..., list[str]], recipes: Path, tmp_path: Path
+) -> None:
+    buggy(fields="required=True", end="raise KeyError('end')")
+    run = ["train", recipes / "tiny-unconditional.yaml", "-o", "run", "--quiet"]
+    for step, resume in ((1, []), (2, ["--resume"])):
+        said = refused(*run, "--callback", "cross", *resume)
+        assert f"failed in on_end, after step {step}: KeyError: 'end'." in said
+    done(*run, "--resume")
+    assert (tmp_path / "run" / "weights.safetensors").is_file()
+
+
+def test_a_callback_that_is_wanted_and_not(refused, recipes: Path) -> None:
+    both = ["--callback", "previews", "--without", "previews"]
+    assert "'previews' is asked for, and to be" in refused(
+        "train", recipes / "tiny-gan.yaml", *both
+    )
+
+
+def test_what_is_switched_off_cannot_be_checked(refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENZOO_DISABLE", "dcgan")
+    discovery.registry.cache_clear()
+    try:
+        said = refused("check", "genzoo-dcgan")
+    finally:
+        monkeypatch.undo()
+        discovery.registry.cache_clear()
+    assert "plugin 'dcgan'" in said
+    assert "switched off by GENZOO_DISABLE" in said
+
+
+def test_what_pip_cannot_take_out_is_said_to_be_there_still(distribution, python) -> None:
+    distribution("genzoo-elsewhere", "1.0", {"elsewhere": "elsewhere"}, {"elsewhere.py": ""})
+    code = "import sys; sys.argv = ['genzoo', 'plugins', 'uninstall', 'elsewhere']"
+    answer = python(f"{code}; from genzoo.cli.main import run; run()")
+    assert answer.returncode == 2, answer.stderr
+    assert answer.stdout == ""
+    assert "genzoo-elsewhere could not be uninstalled" in answer.stderr
+
+
+def test_a_name_to_switch_off_that_nobody_has_is_told(python) -> None:
+    code = "import sys; sys.argv = ['genzoo', 'plugins']"
+    answer = python(f"{code}; from genzoo.cli.main import run; run()", GENZOO_DISABLE="dcgn,vae")
+    assert answer.stderr == "genzoo: GENZOO_DISABLE names 'dcgn', which no plugin is called.\n"
+
+
+def test_a_bug_is_not_dressed_up_as_a_mistake(
+    cli, buggy: Callable[..., list[str]], recipes: Path
+) -> None:
+    result = cli("train", recipes / "tiny-gan.yaml", *buggy("return 1 / 0"))
     assert isinstance(result.exception, ZeroDivisionError)

@@ -96,6 +96,22 @@ BAD = {
         hook("@genzoo.hookimpl\ndef genzoo_architectures(zoo):\n    return []"),
         "PluginValidationError",
     ),
+    "words that raise": (
+        module(body="class E(Exception):\n    def __str__(self):\n        return 1 / 0\nraise E"),
+        "E",
+    ),
+    "endless words": (module(body="raise ValueError(10**6 * 'x')"), "xxx..."),
+    "no exception": (module(body="class E(BaseException): pass\nraise E('out')"), "E: out"),
+    "version in words": (module(api_version="1"), "api_version '1', this genzoo speaks 1"),
+    "summary of no text": (module(summary=b"A toy."), "summary is b'A toy.'. It must be str"),
+    "summary of two lines": (module(summary="A\ntoy."), "texts on one line"),
+    "order in words": (
+        hook(
+            "@genzoo.hookimpl\ndef genzoo_callbacks():\n    return [genzoo.Callback("
+            "name='a', summary='b', factory='c:d', order='high')]"
+        ),
+        "order is 'high'. It must be int",
+    ),
     "misspelt hook": (
         hook("@genzoo.hookimpl\ndef genzoo_architecture():\n    return []"),
         "unknown hook 'genzoo_architecture'",
@@ -206,6 +222,11 @@ def test_a_plugin_is_switched_off_by_its_name_or_its_distributions(
     ran = python(REPORT, GENZOO_DISABLE=name)
     assert report(ran)["architectures"] == OURS
     assert ran.stderr == ""
+
+
+def test_an_entry_point_that_names_no_module(distribution: Any, python: Any) -> None:
+    distribution("odd-zoo", "1.0", {"odd": "!!no module!!"}, {})
+    assert "its entry point names no module: '!!no module!!'" in python(REPORT).stderr
 
 
 def test_a_module_named_by_two_entry_points_counts_once(distribution: Any, python: Any) -> None:

@@ -90,6 +90,15 @@ def test_numbers_that_are_none_are_errors(text: str) -> None:
         yamlfile.parse(text, source="here")
 
 
+def test_a_number_that_is_too_long_to_write_is_a_text() -> None:
+    assert yamlfile.parse("a: 0x" + 5000 * "f", source="here") == {"a": "0x" + 5000 * "f"}
+
+
+def test_a_file_name_that_none_can_have() -> None:
+    with pytest.raises(ConfigError, match="embedded null byte"):
+        yamlfile.read(Path("a\0b.yaml"))
+
+
 def test_reading_a_file(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("\ufeffname: Schönheit\r\nlr: 1e-3\r\n", encoding="utf-8")
