@@ -34,7 +34,7 @@ def check(
 
     The exit code is 1 where any check fails.
     """
-    from genzoo.registry.discovery import canonical
+    from genzoo.registry.points import canonical
     from genzoo.testing import distributions, subjects
 
     wanted = {canonical(name): name for name in names or distributions()}

@@ -123,7 +123,7 @@ def freeze() -> None:
 
 
 def _warn_of_names() -> None:
-    from genzoo.registry.discovery import DISABLE, disabled_in_vain
+    from genzoo.registry.points import DISABLE, disabled_in_vain
 
     for name in disabled_in_vain():
         typer.echo(f"genzoo: {DISABLE} names {name!r}, which no plugin is called.", err=True)

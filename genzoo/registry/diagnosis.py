@@ -23,10 +23,10 @@ _PROBE = """
 import contextlib, importlib, importlib.metadata, json, sys, time, traceback
 
 answer, module, configs, *heavy = sys.argv[1:]
-from genzoo.registry import discovery
+from genzoo.registry import discovery, points
 dump, interrupts = json.dumps, False
 
-point = importlib.metadata.EntryPoint(module, module, discovery.GROUP)
+point = importlib.metadata.EntryPoint(module, module, points.GROUP)
 
 class Watch:
     found = {}

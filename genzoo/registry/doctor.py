@@ -15,16 +15,8 @@ from genzoo.registry import builtin
 from genzoo.registry.catalog import Entry, catalog, local_file, lookup, unavailable
 from genzoo.registry.config import read_config
 from genzoo.registry.diagnosis import Cost, all_importable, import_cost
-from genzoo.registry.discovery import (
-    DISABLE,
-    GROUP,
-    Plugin,
-    Point,
-    canonical,
-    is_disabled,
-    points,
-    registry,
-)
+from genzoo.registry.discovery import Plugin, registry
+from genzoo.registry.points import DISABLE, GROUP, Point, canonical, is_disabled, points
 
 __all__ = ["Diagnosis", "examine"]
 

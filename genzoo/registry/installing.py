@@ -11,7 +11,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from typing import Any
 
 from genzoo.errors import PluginError, UnknownNameError, did_you_mean
-from genzoo.registry.discovery import Point, canonical, points
+from genzoo.registry.points import Point, canonical, points
 
 __all__ = ["freeze", "install", "owners", "uninstall"]
 

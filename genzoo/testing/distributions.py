@@ -8,7 +8,8 @@ from importlib.metadata import PackageMetadata, metadata
 from genzoo.registry.catalog import catalog
 from genzoo.registry.config import read_config
 from genzoo.registry.diagnosis import import_cost
-from genzoo.registry.discovery import Fault, Plugin, registry, required_name
+from genzoo.registry.discovery import Fault, Plugin, registry
+from genzoo.registry.points import required_name
 from genzoo.testing.checks import Failed, Suite
 
 __all__ = ["DISTRIBUTIONS", "DistributionBench"]

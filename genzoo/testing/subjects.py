@@ -8,7 +8,8 @@ from typing import Any
 
 from genzoo.errors import PluginError, UnknownNameError, did_you_mean
 from genzoo.registry.catalog import catalog
-from genzoo.registry.discovery import DISABLE, Plugin, Registry, canonical, registry
+from genzoo.registry.discovery import Plugin, Registry, registry
+from genzoo.registry.points import DISABLE, canonical
 from genzoo.testing.architectures import ARCHITECTURES, ArchitectureBench
 from genzoo.testing.checks import Check, Outcome, Suite, run_all
 from genzoo.testing.distributions import DISTRIBUTIONS, DistributionBench

@@ -9,7 +9,8 @@ from genzoo.building import complete
 from genzoo.loading import load
 from genzoo.registry import specs
 from genzoo.registry.catalog import Entry
-from genzoo.registry.discovery import canonical, registry, required_name
+from genzoo.registry.discovery import registry
+from genzoo.registry.points import canonical, required_name
 from genzoo.registry.specs import resolve
 from genzoo.testing.bench import Bench
 from genzoo.testing.checks import Check, Failed, Skipped, Suite

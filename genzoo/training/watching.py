@@ -35,8 +35,6 @@ class Watchers:
         self, by_hook: Iterable[specs.Callback] = (), by_caller: Sequence[Callback] = ()
     ) -> None:
         self._watchers: list[_Watcher] = []
-        self.errors: dict[str, BaseException] = {}
-        """What ended each callback that was left out, by its name."""
         for spec in sorted(by_hook, key=lambda spec: (spec.order, spec.name)):
             try:
                 built = build_callback(spec)
@@ -44,7 +42,7 @@ class Watchers:
                 # What is off unless asked for was asked for: to go without would be no answer.
                 if spec.required or not spec.default:
                     raise _indispensable(spec.name, "when it was built", error) from error
-                self._leave_out(spec.name, "when it was built", error)
+                _leave_out(spec.name, "when it was built", error)
             else:
                 self._watchers.append(_Watcher(spec.name, built, spec))
         self._watchers += [_Watcher(type(c).__name__, c) for c in by_caller]
@@ -66,11 +64,7 @@ class Watchers:
                 if watcher.spec.required:
                     raise _indispensable(watcher.name, when, error) from error
                 self._watchers.remove(watcher)
-                self._leave_out(watcher.name, when, error)
-
-    def _leave_out(self, name: str, when: str, error: BaseException) -> None:
-        self.errors[name] = error
-        print(f"genzoo: {_failed(name, when, error)} The run goes on without it.", file=sys.stderr)
+                _leave_out(watcher.name, when, error)
 
 
 class IndispensableError(PluginError):
@@ -82,6 +76,10 @@ def _indispensable(name: str, when: str, error: BaseException) -> IndispensableE
         _failed(name, when, error),
         hint=f"--resume goes on from the newest checkpoint, --without {name} does without it.",
     )
+
+
+def _leave_out(name: str, when: str, error: BaseException) -> None:
+    print(f"genzoo: {_failed(name, when, error)} The run goes on without it.", file=sys.stderr)
 
 
 def _failed(name: str, when: str, error: BaseException) -> str:
