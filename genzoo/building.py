@@ -14,7 +14,7 @@ from genzoo.registry.config import ZooConfig
 from genzoo.registry.discovery import registry
 from genzoo.registry.specs import resolve
 
-__all__ = ["build_networks", "build_objective", "check_roles", "complete"]
+__all__ = ["build_networks", "build_objective", "check_roles", "complete", "drawing_settings"]
 
 
 def complete(config: ZooConfig) -> ZooConfig:
@@ -33,6 +33,13 @@ def complete(config: ZooConfig) -> ZooConfig:
         values = part_config(spec, part.config, source=config.source, at=f"{kind}.config")
         parts[kind] = part.model_copy(update={"config": values.model_dump(mode="json")})
     return config.model_copy(update=parts)
+
+
+def drawing_settings(config: ZooConfig) -> frozenset[str]:
+    """Return the settings of a zoo config's objective that matter only when images are drawn."""
+    spec = registry().objective(config.objective.name, config.requires)
+    names: frozenset[str] = resolve(spec.config).DRAWING
+    return names
 
 
 def build_networks(config: ZooConfig) -> dict[str, nn.Module]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genzoo.building import build_networks, build_objective
+from genzoo.building import build_networks, build_objective, complete, drawing_settings
 from genzoo.errors import (
     ConfigError,
     DeviceError,
@@ -170,7 +170,7 @@ def _assemble(
     changes: Mapping[str, Any],
 ) -> Model:
     if changes:
-        config = _changed(config, changes)
+        config = _changed(complete(config), changes)
     objective = build_objective(config)
     networks = _sampling_networks(config, objective)
     state = {k: v for k, v in tensors.items() if not k.startswith("objective.")}
@@ -186,9 +186,15 @@ def _assemble(
 
 def _changed(config: ZooConfig, changes: Mapping[str, Any]) -> ZooConfig:
     source = f"load({config.name!r}, objective={dict(changes)!r})"
+    free = drawing_settings(config)
+    if fixed := sorted(changes.keys() & config.objective.config.keys() - free):
+        raise ConfigError(
+            f"{source}: {fixed[0]} decides how a model is trained, not how it is drawn from.",
+            hint=f"Of {config.objective.name}, these can be set: {', '.join(sorted(free)) or '-'}.",
+        )
     paths = {f"objective.config.{name}": value for name, value in changes.items()}
-    data = apply_overrides(config.model_dump(exclude_unset=True), paths, source=source)
-    return zoo_config(data, source=source)
+    data = config.model_dump(mode="json", exclude_unset=True)
+    return zoo_config(apply_overrides(data, paths, source=source), source=source)
 
 
 def _sampling_networks(config: ZooConfig, objective: Objective) -> nn.ModuleDict:

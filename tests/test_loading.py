@@ -62,6 +62,16 @@ def test_a_zoo_config_whose_weights_are_other_ones(saved: Path, zoo_data: dict[s
         genzoo.load(file)
 
 
+def test_a_model_of_the_zoo_is_drawn_from_by_another_setting() -> None:
+    plain, noisy = (
+        genzoo.load("vae-mnist", "cpu", objective=o) for o in (None, {"samples": "drawn"})
+    )
+    assert not torch.equal(noisy.sample(2, seed=0), plain.sample(2, seed=0))
+    assert noisy.config.trained == plain.config.trained
+    assert noisy.config.objective.config["samples"] == "drawn"
+    assert noisy.changes == {"samples": "drawn"}
+
+
 def test_a_zoo_config_without_weights(tmp_path: Path, zoo_data: dict[str, Any]) -> None:
     file = tmp_path / "toy.yaml"
     file.write_text(yaml.safe_dump(zoo_data))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -60,6 +60,8 @@ class AdversarialConfig(Config):
 
 class VariationalConfig(Config):
     """How an encoder and a decoder are trained as a variational autoencoder."""
+
+    DRAWING: ClassVar[frozenset[str]] = frozenset({"samples"})
 
     beta: Weight = 1.0
     """Weight of the KL term; 1 trains the evidence lower bound itself (Higgins et al. 2017)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -37,6 +37,10 @@ class Config(BaseModel):
     become the descriptions that `genzoo info` prints. The module that holds it must not import
     torch.
     """
+
+    DRAWING: ClassVar[frozenset[str]] = frozenset()
+    """Of an objective's config, the fields that matter only when images are drawn. They may be
+    other ones than those that a model was trained with: when it is loaded, resumed or published."""
 
     model_config = ConfigDict(
         extra="forbid",

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from genzoo._version import __version__
-from genzoo.building import build_networks, build_objective, check_roles, complete
+from genzoo.building import build_networks, build_objective, check_roles, complete, drawing_settings
 from genzoo.data.load import load_dataset
 from genzoo.errors import ConfigError, OutputError
 from genzoo.files import write_text
@@ -168,7 +168,8 @@ def _check_folder(folder: Path, config: ZooConfig, resume: bool) -> None:
         return  # nothing to go on from yet: a run that was killed at once starts again
     # Any other schedule spreads itself over all steps.
     steps = ("training.steps",) if config.training.schedule.name == "constant" else ()
-    may_change = (*_MAY_CHANGE, *steps)
+    drawing = (f"objective.config.{name}" for name in drawing_settings(config))
+    may_change = (*_MAY_CHANGE, *steps, *drawing)
     before, now = (dict(flat(c.recipe())) for c in (complete(read_config(held)), config))
     changed = [
         key

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from genzoo.building import complete
+from genzoo.building import complete, drawing_settings
 from genzoo.errors import ConfigError, TrainingError
 from genzoo.files import check_writable, file_sha256, write_text
 from genzoo.loading import WEIGHTS, load
@@ -19,7 +19,8 @@ from genzoo.training.api import RECORD, flat
 __all__ = ["publish"]
 
 _DESCRIBES = ("card", "requires", "aliases")
-"""What may differ between the run and the YAML file: none of it changes what was trained."""
+"""What may differ between the run and the YAML file, as drawing settings may: what was trained is
+the same."""
 
 
 def publish(
@@ -67,7 +68,8 @@ def publish(
 
 def _check_same(run: ZooConfig, other: ZooConfig, what: str) -> None:
     ours, theirs = (dict(flat(config.recipe())) for config in (run, other))
-    for key in sorted(ours.keys() | theirs.keys()):
+    free = {f"objective.config.{name}" for name in drawing_settings(other)}
+    for key in sorted((ours.keys() | theirs.keys()) - free):
         if ours.get(key) != theirs.get(key) and key.partition(".")[0] not in _DESCRIBES:
             raise ConfigError(
                 f"the run was trained by another recipe {what}: {key} is "

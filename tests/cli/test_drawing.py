@@ -85,6 +85,7 @@ def test_a_setting_of_how_images_are_drawn(done, runs: Path, tmp_path: Path) -> 
         ("training.steps=5", "but for how it is drawn from", "objective.config.NAME=VALUE"),
         ("objective.config.sampels=drawn", "objective.config.sampels", "samples"),
         ("objective.config.samples=loud", "objective.config.samples", "'drawn'"),
+        ("objective.config.beta=2", "beta decides how a model is trained", "samples"),
         ("objective.config=5", "but for how it is drawn from", "objective.config.NAME=VALUE"),
         ("samples", "not a path and a value", "--set training.steps=100"),
     ],

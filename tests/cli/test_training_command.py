@@ -53,6 +53,23 @@ def test_resume_goes_on(done, recipes: Path, tmp_path: Path) -> None:
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
 
 
+def test_how_images_are_drawn_may_be_changed_when_a_run_goes_on_and_is_published(
+    done, refused, recipes: Path, tmp_path: Path
+) -> None:
+    text = (recipes / "tiny-vae.yaml").read_text().replace("steps: 2", "steps: 1")
+    (tmp_path / "card.yaml").write_text(text)
+    train = ("train", "card.yaml", "-o", "run", "--quiet")
+    done(*train)
+    done(*train, "--resume", "--set", "objective.config.samples=drawn")
+    settings = "objective:\n  config: {samples: drawn}\n"
+    (tmp_path / "card.yaml").write_text(text.replace("objective:\n", settings))
+    done("publish", "run", "--config", "card.yaml")
+    assert genzoo.load("card.yaml", "cpu").config.objective.config == {"samples": "drawn"}
+    other = text.replace("objective:\n", "objective:\n  config: {beta: 2.0}\n")
+    (tmp_path / "card.yaml").write_text(other)
+    assert "objective.config.beta" in refused("publish", "run", "--config", "card.yaml")
+
+
 def test_a_run_is_not_overwritten(refused, done, recipes: Path) -> None:
     done("train", recipes / "tiny-gan.yaml", "-o", "run")
     message = refused("train", recipes / "tiny-gan.yaml", "-o", "run")

@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from .environment import EXAMPLES, ROOT, SHIPPED, Environment
 
+PICTURE = ROOT / "examples" / "genzoo-flow-matching" / "digits.png"
+"""Of the trained flow, in its README."""
 LINES = 80
 """What wrapping a published architecture must stay under."""
 
@@ -55,6 +58,19 @@ def test_wrapping_a_published_architecture_takes_under_80_lines() -> None:
     assert "import genzoo" not in published.read_text(encoding="utf-8")
     wrapping = [path for path in package.glob("*.py") if path != published]
     assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in wrapping) < LINES
+
+
+def test_the_trained_flow_comes_with_its_wheel(environment: Environment) -> None:
+    environment.hold("genzoo", "genzoo-flow-matching")
+    (model,) = environment.json("list", "flow-unet-mnist")
+    assert model["available"]
+    assert model["fid_ratio"] < 3
+    few = ("--set", "objective.config.steps=2", "--labels", "0-3", "-n", "4", "--seed", "0")
+    environment.genzoo("sample", "flow-unet-mnist", *few, "-o", "few.png")
+    with Image.open(environment.work / "few.png") as drawn, Image.open(PICTURE) as shown:
+        facts = drawn.text  # type: ignore[attr-defined]
+        assert facts["objective.config.steps"] == "2"
+        assert facts["weights_sha256"] == shown.text["weights_sha256"]  # type: ignore[attr-defined]
 
 
 def test_a_flow_is_trained_saved_loaded_drawn_and_walked_through(environment: Environment) -> None:

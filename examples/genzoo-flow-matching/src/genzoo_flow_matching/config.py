@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,8 @@ __all__ = ["FlowMatchingConfig", "FlowUNetConfig"]
 
 class FlowMatchingConfig(Config):
     """How velocities are learned, and how images are drawn by them."""
+
+    DRAWING: ClassVar[frozenset[str]] = frozenset({"solver", "steps", "guidance"})
 
     sigma_min: float = Field(0.0, ge=0, lt=1)
     """What is left of the noise at the image's end of a path."""
