@@ -64,7 +64,7 @@ def test_the_trained_flow_comes_with_its_wheel(environment: Environment) -> None
     environment.hold("genzoo", "genzoo-flow-matching")
     (model,) = environment.json("list", "flow-unet-mnist")
     assert model["available"]
-    assert model["fid_ratio"] < 3
+    assert model["fid_ratio"] < 4
     few = ("--set", "objective.config.steps=2", "--labels", "0-3", "-n", "4", "--seed", "0")
     environment.genzoo("sample", "flow-unet-mnist", *few, "-o", "few.png")
     with Image.open(environment.work / "few.png") as drawn, Image.open(PICTURE) as shown:
