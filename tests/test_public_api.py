@@ -54,7 +54,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 @pytest.mark.parametrize(
     ("function", "parameters"),
     [
-        ("load", ["name_or_path", "device", "dtype"]),
+        ("load", ["name_or_path", "device", "dtype", "objective"]),
         ("create", ["architecture", "image", "classes", "config"]),
         ("list_models", ["pattern", "architecture", "objective", "dataset"]),
         ("list_architectures", []),

@@ -5,8 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
-from genzoo.errors import ConfigError, PluginError, UnknownNameError, did_you_mean, in_words
+from genzoo.errors import (
+    ConfigError,
+    GenzooError,
+    PluginError,
+    UnknownNameError,
+    did_you_mean,
+    in_words,
+)
 from genzoo.registry import specs
 from genzoo.registry.discovery import registry
 from genzoo.registry.specs import resolve
@@ -41,7 +49,7 @@ class Watchers:
             except (Exception, SystemExit) as error:
                 # What is off unless asked for was asked for: to go without would be no answer.
                 if spec.required or not spec.default:
-                    raise _indispensable(spec.name, "when it was built", error) from error
+                    _end(spec.name, "when it was built", error)
                 _leave_out(spec.name, "when it was built", error)
             else:
                 self._watchers.append(_Watcher(spec.name, built, spec))
@@ -62,7 +70,7 @@ class Watchers:
                 if watcher.spec is None:
                     raise
                 if watcher.spec.required:
-                    raise _indispensable(watcher.name, when, error) from error
+                    _end(watcher.name, when, error)
                 self._watchers.remove(watcher)
                 _leave_out(watcher.name, when, error)
 
@@ -71,11 +79,13 @@ class IndispensableError(PluginError):
     """A callback failed that the run may not go on without."""
 
 
-def _indispensable(name: str, when: str, error: BaseException) -> IndispensableError:
-    return IndispensableError(
+def _end(name: str, when: str, error: BaseException) -> NoReturn:
+    if isinstance(error, GenzooError):
+        raise error  # it says itself what is wrong and what to do
+    raise IndispensableError(
         _failed(name, when, error),
         hint=f"--resume goes on from the newest checkpoint, --without {name} does without it.",
-    )
+    ) from error
 
 
 def _leave_out(name: str, when: str, error: BaseException) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import os
 from pathlib import Path
 
 import pytest
@@ -12,22 +12,27 @@ from genzoo.scaffolding import KINDS
 
 from .environment import Environment
 
-SECONDS = 120  # on two cores, besides pip
+SECONDS = 120  # besides pip; of one core's time, which other tests beside this one do not lengthen
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of all commands that were run so far."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def test_a_new_plugin_installs_passes_its_checks_and_trains_in_two_minutes(
     environment: Environment,
 ) -> None:
     environment.hold("genzoo")
-    start = time.perf_counter()
+    start = cpu_seconds()
     environment.genzoo("new", "sngan")
-    spent = time.perf_counter() - start
+    spent = cpu_seconds() - start
     environment.install(environment.work / "genzoo-sngan")
-    start = time.perf_counter()
+    start = cpu_seconds()
     table, _ = environment.genzoo("check", "genzoo-sngan")
-    # As many threads as there are cores, as a person has them, not the one of these tests.
-    environment.genzoo("train", "sngan-digits", OMP_NUM_THREADS="2")
-    spent += time.perf_counter() - start
+    environment.genzoo("train", "sngan-digits")
+    spent += cpu_seconds() - start
     assert table.splitlines()[-1].endswith(" checks, 0 failed.")
     assert "architecture sngan: " in table
     assert spent < SECONDS
