@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, PackageNotFoundError, version
 
 from genzoo._version import __version__
-from genzoo.errors import ConfigError, UnknownNameError, did_you_mean
+from genzoo.errors import ConfigError, UnknownNameError, did_you_mean, in_words
 from genzoo.files import file_sha256
 from genzoo.registry import builtin
 from genzoo.registry.catalog import Entry, catalog, local_file, lookup, unavailable
@@ -174,7 +174,7 @@ def _unreadable(plugin: Plugin) -> Iterator[str]:
             try:
                 config = read_config(path)
             except ConfigError as error:
-                yield f"a zoo config is left out: {' '.join(str(error).split())}"
+                yield f"a zoo config is left out: {in_words(error)}"
             else:
                 owners = [
                     e for e in catalog().values() if {*e.names} & {config.name, *config.aliases}

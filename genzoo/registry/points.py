@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 __all__ = [
     "DISABLE",
@@ -50,7 +50,7 @@ def points() -> list[Point]:
 def _identity(entry: EntryPoint) -> tuple[str, str]:
     """Return name and version of an entry point's distribution, as far as there is any."""
     # One reading each: `dist.name` and `dist.version` would parse the metadata anew.
-    metadata: Mapping[str, str] = (entry.dist and entry.dist.metadata) or {}  # type: ignore[assignment]
+    metadata = cast("Mapping[str, str]", entry.dist.metadata if entry.dist else {})
     # An installation that broke off may lack it: the folder's name says whose it is.
     folder = Path(str(getattr(entry.dist, "_path", ""))).name.removesuffix(".dist-info")
     name, _, version = folder.partition("-")
