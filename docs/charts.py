@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from genzoo.evaluation.protocol import CURVE_SAMPLES
 from genzoo.files import atomic_file
 from genzoo.registry.config import ZooConfig
+from genzoo.training.curves import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +25,7 @@ __all__ = ["bars", "curves", "digest", "draw_bars", "draw_curves"]
 
 Rows = list[dict[str, Any]]
 
-# Okabe and Ito's colours, which people with any kind of colour vision tell apart, less yellow,
-# which is too light on white. Markers say the same once more.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_MARKERS = "osD^vPX"
+_MARKERS = "osD^vPX"  # they say once more what the colours say
 _LINES = ("-", "--", ":", "-.")
 _DPI = 150
 
@@ -156,7 +154,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _colour(row: Mapping[str, Any]) -> str:
-    return _COLOURS[row["style"] % len(_COLOURS)]
+    return COLOURS[row["style"] % len(COLOURS)]
 
 
 def _ratio_axis(axes: Axes, which: str) -> None:

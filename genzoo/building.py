@@ -42,8 +42,8 @@ def drawing_settings(config: ZooConfig) -> frozenset[str]:
     return names
 
 
-def build_networks(config: ZooConfig) -> dict[str, nn.Module]:
-    """Return the networks of a zoo config by role, freshly initialized.
+def build_networks(config: ZooConfig, objective: Objective) -> dict[str, nn.Module]:
+    """Return the networks of a zoo config by role, freshly initialized, as its objective has them.
 
     Raises UnknownNameError, ConfigError, or UnsupportedError for an image size that the
     architecture can't do.
@@ -52,14 +52,19 @@ def build_networks(config: ZooConfig) -> dict[str, nn.Module]:
     values = part_config(
         spec, config.architecture.config, source=config.source, at="architecture.config"
     )
-    networks = resolve(spec.networks)(config.image_spec, values)
-    if wrong := _no_networks(networks):
-        raise PluginError(
-            f"architecture {spec.name!r} built {wrong}.",
-            hint="Its function must return a dict of roles, which are names, and torch.nn.Modules.",
-        )
-    built: dict[str, nn.Module] = networks
-    return built
+
+    def build() -> dict[str, nn.Module]:
+        networks: Any = resolve(spec.networks)(config.image_spec, values)
+        if wrong := _no_networks(networks):
+            raise PluginError(
+                f"architecture {spec.name!r} built {wrong}.",
+                hint="Its function must return a dict of roles, which are names, and "
+                "torch.nn.Modules.",
+            )
+        built: dict[str, nn.Module] = networks
+        return built
+
+    return objective.assemble(build)
 
 
 def _no_networks(built: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,13 @@ from torchvision.utils import make_grid
 from genzoo.errors import OutputError
 from genzoo.files import atomic_file
 
-__all__ = ["grid", "save_animation", "save_arrays", "save_image", "save_picture"]
+__all__ = ["grid", "save_animation", "save_arrays", "save_frames", "save_image", "save_picture"]
 
 _GENERATED = "by a model, with genzoo"
 _LEGIBLE = 448  # pixels: smaller grids are enlarged by a whole factor, so that digits can be seen
+_MOST_FRAMES = 100  # ten seconds of film, and
+_LARGEST_FRAME = 800  # pixels of a side: Pillow holds all frames until it writes, 64 MB at the most
+_FRAME_MS, _LAST_FRAME_MS = 100, 2000
 
 
 def save_image(
@@ -70,7 +73,6 @@ def save_animation(
         )
     forth = [_to_pil(grid(frames[:, t], columns)) for t in range(frames.shape[1])]
     pictures = [*forth, *forth[-2:0:-1]]
-    facts = (f"{key}: {value}" for key, value in (provenance or {}).items())
     with atomic_file(target) as beside:
         pictures[0].save(
             beside,
@@ -79,9 +81,52 @@ def save_animation(
             append_images=pictures[1:],
             duration=max(20, round(1000 * seconds / len(forth))),
             loop=0,
-            comment="; ".join([f"generated {_GENERATED}", *facts]).encode(),
+            comment=_comment(provenance or {}),
         )
     return target
+
+
+def save_frames(pictures: Sequence[Path], path: str | os.PathLike[str]) -> Path:
+    """Write PNGs of `save_image`, all of one size, as a GIF that shows one after the other.
+
+    It has the first, the last and at most 98 between, evenly spread; the last is held longer. What
+    the last says of itself goes into the comment. Raises OutputError where it cannot be written, or
+    one of them cannot be read.
+    """
+    target = _target(path, ".gif")
+    steps = max(1, min(len(pictures), _MOST_FRAMES) - 1)
+    shown = [pictures[round(i * (len(pictures) - 1) / steps)] for i in range(steps + 1)]
+    last = _opened(shown[-1]).info
+    facts = {str(k): v for k, v in last.items() if isinstance(v, str) and k != "generated"}
+    frames = map(_opened, shown)  # one at a time
+    with atomic_file(target) as beside:
+        next(frames).save(
+            beside,
+            format="GIF",
+            save_all=True,
+            append_images=frames,
+            duration=[*[_FRAME_MS] * steps, _LAST_FRAME_MS],
+            loop=0,
+            comment=_comment(facts),
+        )
+    return target
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            picture.thumbnail((_LARGEST_FRAME, _LARGEST_FRAME))
+            return picture
+    except (OSError, SyntaxError) as error:  # Pillow's for a PNG that is none
+        raise OutputError(
+            f"cannot read {path}: {error}.", hint="Delete it: an animation can do without."
+        ) from error
+
+
+def _comment(provenance: Mapping[str, str]) -> bytes:
+    facts = (f"{key}: {value}" for key, value in provenance.items())
+    return "; ".join([f"generated {_GENERATED}", *facts]).encode()
 
 
 def save_arrays(images: Tensor, labels: Tensor | None, path: str | os.PathLike[str]) -> Path:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from genzoo.building import build_networks, build_objective, complete, drawing_settings
+from genzoo.devices import find_device
 from genzoo.errors import (
     ConfigError,
-    DeviceError,
     GenzooError,
     UnknownNameError,
     UnsupportedError,
@@ -28,7 +28,7 @@ from genzoo.registry.specs import ImageSpec
 from genzoo.weights import format as weights_format
 from genzoo.weights.sources import locate
 
-__all__ = ["WEIGHTS", "create", "find_device", "load", "run_weights", "untrained"]
+__all__ = ["WEIGHTS", "create", "load", "run_weights", "untrained"]
 
 WEIGHTS = "weights.safetensors"
 """The file of a run folder, and of each of its checkpoints, that holds the networks that sample."""
@@ -102,7 +102,8 @@ def create(
     spec = ImageSpec(channels, height, width, classes)
     source = f"create({architecture!r})"
     zoo = untrained(architecture, known.objective, spec, config, source=source)
-    return Model(zoo, nn.ModuleDict(build_networks(zoo)), build_objective(zoo)).eval()
+    objective = build_objective(zoo)
+    return Model(zoo, nn.ModuleDict(build_networks(zoo, objective)), objective).eval()
 
 
 def untrained(
@@ -200,7 +201,7 @@ def _changed(config: ZooConfig, changes: Mapping[str, Any]) -> ZooConfig:
 def _sampling_networks(config: ZooConfig, objective: Objective) -> nn.ModuleDict:
     try:
         with torch.device("meta"):  # nothing is initialized that the file replaces anyway
-            networks = _choose(build_networks(config), config, objective)
+            networks = _choose(build_networks(config, objective), config, objective)
         if not any(map(_holds_more_than_its_state, networks.modules())):
             return networks
     except GenzooError:
@@ -208,7 +209,7 @@ def _sampling_networks(config: ZooConfig, objective: Objective) -> nn.ModuleDict
     except Exception:  # whatever a plugin does that asks for values, which meta tensors lack
         pass
     with torch.random.fork_rng(devices=[]):
-        return _choose(build_networks(config), config, objective)
+        return _choose(build_networks(config, objective), config, objective)
 
 
 def _choose(
@@ -261,19 +262,3 @@ def _fits(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
 
 def _floating(*tensors: Tensor) -> bool:
     return all(tensor.is_floating_point() for tensor in tensors)
-
-
-def find_device(device: str | torch.device | None) -> torch.device:
-    """Return a device that works here; None takes the GPU where there is one, else the CPU."""
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        wanted = torch.device(device)
-        torch.zeros(1, device=wanted).item()  # "meta" exists, but holds no values
-    except (RuntimeError, AssertionError, ImportError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise DeviceError(
-            f"cannot use the device {str(device)!r}: {reason}",
-            hint="Use 'cpu', or 'cuda' where there is a GPU.",
-        ) from None
-    return wanted

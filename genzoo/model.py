@@ -81,7 +81,12 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, n: int = 16, seed: int | None = None, labels: Labels = None, batch_size: int = 256
+        self,
+        n: int = 16,
+        seed: int | None = None,
+        labels: Labels = None,
+        batch_size: int = 256,
+        rows: range | None = None,
     ) -> Tensor:
         """Return n images, float32 (n, C, H, W) in [0, 1] on the model's device.
 
@@ -89,21 +94,30 @@ class Model(nn.Module):
         seed, one is drawn. `labels` left out, a conditional model draws them per image from the
         same seed; a sequence is handed out in turn. Raises LabelError for labels out of range or
         given to an unconditional model, UnsupportedError for an n, seed or batch size out of range.
+        `rows` are which of the n to draw, all unless given, so that processes can share them.
         """
-        return self._fill(self.sample_batches(n, seed, labels, batch_size), n)
+        count = n if rows is None else len(rows)
+        return self._fill(self.sample_batches(n, seed, labels, batch_size, rows), count)
 
     def sample_batches(
-        self, n: int, seed: int | None = None, labels: Labels = None, batch_size: int = 256
+        self,
+        n: int,
+        seed: int | None = None,
+        labels: Labels = None,
+        batch_size: int = 256,
+        rows: range | None = None,
     ) -> Iterator[Tensor]:
         """Return the images of `sample`, one batch (b, C, H, W) at a time: for more than memory."""
         seed = seed_or_any(seed)
         wanted = self.labels(n, seed, labels)
+        first = 0 if rows is None else rows.start
 
-        def draw(rows: range) -> Tensor:
-            noise = Noise(seed, rows, device=self.device)
-            return self.objective.sample(self.networks, noise, _rows(wanted, rows))
+        def draw(drawn: range) -> Tensor:
+            each = range(first + drawn.start, first + drawn.stop)
+            noise = Noise(seed, each, device=self.device)
+            return self.objective.sample(self.networks, noise, _rows(wanted, each))
 
-        return self._drawn(draw, n, batch_size)
+        return self._drawn(draw, n if rows is None else len(rows), batch_size)
 
     def labels(self, n: int, seed: int | None = None, labels: Labels = None) -> Tensor | None:
         """Return the labels int64 (n,) of `sample(n, seed, labels)`, None if unconditional."""

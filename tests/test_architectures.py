@@ -29,7 +29,7 @@ def test_networks_built_on_meta_take_weights_and_give_the_same_bits(
     one = specimen(name, spec)
     source = one.networks()
     with torch.device("meta"):
-        target = torch.nn.ModuleDict(build_networks(one.config)).eval()
+        target = torch.nn.ModuleDict(build_networks(one.config, one.objective)).eval()
     target.load_state_dict(source.state_dict(), strict=True, assign=True)
     tensors = [*target.named_parameters(), *target.named_buffers()]
     assert [key for key, tensor in tensors if tensor.is_meta] == []

@@ -28,7 +28,18 @@ def test_what_is_generated_is_not_stale() -> None:
     "document",
     [
         "README.md",
-        *(f"docs/{name}.md" for name in ("evaluation", "models", "quickstart", "zoo-config")),
+        *(
+            f"docs/{name}.md"
+            for name in (
+                "evaluation",
+                "models",
+                "quickstart",
+                "stabilizing",
+                "training",
+                "watching",
+                "zoo-config",
+            )
+        ),
     ],
 )
 def test_each_row_of_a_table_has_the_cells_of_its_head(document: str) -> None:

@@ -8,13 +8,14 @@ import torch
 import yaml
 
 import genzoo
+from genzoo.devices import find_device
 from genzoo.errors import (
     ConfigError,
     DeviceError,
     UnknownNameError,
     WeightsError,
 )
-from genzoo.loading import find_device, run_weights
+from genzoo.loading import run_weights
 from genzoo.weights import format as weights_format
 
 NAMES = genzoo.list_architectures()

@@ -63,14 +63,23 @@ def sample(
     """Draw images by a model."""
     wanted, changes = parse_labels(labels), parse_settings(settings)
     check_output(output, ".png", ".npz")
+    import torch
+
     from genzoo.images import save_arrays, save_image
     from genzoo.loading import load
     from genzoo.noise import seed_or_any
+    from genzoo.processes import join
 
-    model = load(name, device, objective=changes)
-    output, seed = output or _free(f"{model.name}.png"), seed_or_any(seed)
+    everyone = join(device)
+    model = load(name, everyone.device, objective=changes)
+    seed = everyone.gather(seed_or_any(seed))[0]  # the main one's, where each has drawn its own
     classes = model.labels(n, seed, wanted)
-    images = model.sample(n, seed, classes, batch_size)
+    rows = everyone.share(n, batch_size)
+    parts = everyone.gather(model.sample(n, seed, classes, batch_size, rows).cpu())
+    if not everyone.is_main:
+        return
+    images = torch.cat(parts) if len(parts) > 1 else parts[0]
+    output = output or _free(f"{model.name}.png")
     if output.suffix.lower() == ".npz":
         save_arrays(images, classes, output)
     else:

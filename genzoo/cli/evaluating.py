@@ -95,6 +95,7 @@ def evaluate(
     from genzoo.evaluation.evaluate import evaluate as measure
     from genzoo.evaluation.report import write_report
     from genzoo.loading import load
+    from genzoo.processes import join
     from genzoo.registry.config import read_config
 
     card = card_of(name) if write_card else None
@@ -114,9 +115,10 @@ def evaluate(
         "importance_samples": importance_samples or IMPORTANCE_SAMPLES,
         "likelihood_images": likelihood_images or LIKELIHOOD_IMAGES,
     }
-    with _bar(quiet) as progress:
+    everyone = join(device)
+    with _bar(quiet or not everyone.is_main) as progress:
         evaluation = measure(
-            load(name, device, objective=changes),
+            load(name, everyone.device, objective=changes),
             samples=samples,
             seed=seed,
             dataset=dataset,
@@ -126,7 +128,10 @@ def evaluate(
             data=data,
             batch_size=batch_size,
             progress=progress,
+            processes=everyone,
         )
+    if not everyone.is_main:
+        return
     written: list[Path] = []
     try:  # the files first, because a reader as `head` may end this process while it prints
         if output:

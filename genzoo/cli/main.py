@@ -11,7 +11,17 @@ import typer
 from typer.core import TyperGroup
 
 from genzoo._version import __version__
-from genzoo.cli import checking, creating, drawing, evaluating, keeping, listing, managing, training
+from genzoo.cli import (
+    checking,
+    creating,
+    drawing,
+    evaluating,
+    keeping,
+    listing,
+    managing,
+    runs,
+    training,
+)
 from genzoo.cli.output import print_error
 from genzoo.errors import GenzooError
 
@@ -93,6 +103,7 @@ app.command("sample")(drawing.sample)
 app.command("interpolate")(drawing.interpolate)
 app.command("reconstruct")(drawing.reconstruct)
 app.command("train")(training.train)
+app.add_typer(runs.runs, name="runs")
 app.command("evaluate")(evaluating.evaluate)
 app.command("verify")(keeping.verify)
 app.command("publish")(keeping.publish)

@@ -48,6 +48,7 @@ _MEANINGS = {
     "copied": "share of samples that copy a training image",
 }
 _PROSE = frozenset({"brings", "detail", "meaning", "summary"})
+_WHOLE = frozenset({"losses", "last", "best"})  # of several words, in one line all the same
 _NARROW = 30  # columns: less makes prose hard to read
 _ENDLESS = 100_000  # columns: a pipe has no edge at which to cut a line
 
@@ -108,6 +109,7 @@ def table(rows: Iterable[Mapping[str, Any]], headers: Mapping[str, str]) -> Tabl
     """Return a table without rules, its columns by the keys of `headers`."""
     from rich.table import Table
 
+    rows = list(rows)
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for key, header in headers.items():
         made.add_column(
@@ -115,7 +117,7 @@ def table(rows: Iterable[Mapping[str, Any]], headers: Mapping[str, str]) -> Tabl
             justify="right" if key in _NUMBERS else "left",
             overflow="fold",
             no_wrap=key not in _PROSE and key != "value",
-            min_width=_NARROW if key in _PROSE else None,
+            min_width=_least_width(key, [header, *(_cell(key, row[key]) for row in rows)]),
         )
     for row in rows:
         made.add_row(*(_cell(key, row[key]) for key in headers))
@@ -168,6 +170,12 @@ def _print_lines(rows: Sequence[Mapping[str, Any]], headers: Mapping[str, str]) 
         cells = zip(headers, line, widths, strict=True)
         padded = [text.rjust(w) if key in _NUMBERS else text.ljust(w) for key, text, w in cells]
         print("  ".join(padded).rstrip())
+
+
+def _least_width(key: str, cells: Sequence[str]) -> int | None:
+    if key in _WHOLE:
+        return max(map(len, cells))
+    return _NARROW if key in _PROSE else None
 
 
 def _cell(key: str, value: Any) -> str:

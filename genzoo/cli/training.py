@@ -61,15 +61,21 @@ def train(
             help=f"Measure FID on {CURVE_SAMPLES:,} samples every N steps, into evaluations.jsonl.",
         ),
     ] = None,
+    compile_: Annotated[
+        bool,
+        typer.Option("--compile", help="Let torch.compile translate the networks."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Train a model into a run folder, which `genzoo sample` and `genzoo.load` read.
 
     Ctrl-C saves a checkpoint first and says how to go on (exit code 130). So does SIGTERM (143).
+    `torchrun --nproc-per-node=4 -m genzoo train NAME` trains the same by 4 processes.
     """
+    settings = [*(settings or ()), *(["training.compile=true"] if compile_ else ())]
     from genzoo.registry.config import parse_overrides
 
-    overrides = parse_overrides(settings or ())
+    overrides = parse_overrides(settings)
     if output is not None:
         check_writable(output / "config.yaml")
     from genzoo.training.api import resolve_config
@@ -93,17 +99,28 @@ def train(
             evaluate_every=evaluate_every,
         )
     except Interrupted as stop:
-        values: list[tuple[str, object]] = [("set", item) for item in settings or ()]
+        values: list[tuple[str, object]] = [("set", item) for item in settings]
         values += [("output", folder), ("data", data), ("device", device)]
         values += [("evaluate-every", evaluate_every)]
         values += [("callback", each) for each in callbacks or ()]
         values += [("without", each) for each in without or ()]
         options = [f"--{key}={value}" for key, value in values if value is not None]
-        typer.echo(f"Stopped after step {stop.step}; nothing is lost. Go on with:", err=True)
-        typer.echo(shlex.join(["genzoo", "train", name, *options, *flags, "--resume"]), err=True)
+        if _is_main():
+            _say(stop.step, ["genzoo", "train", name, *options, *flags, "--resume"])
         raise typer.Exit(128 + stop.number) from None
-    if os.environ.get("RANK", "0") != "0":
-        return  # one of several processes says it
+    if not _is_main():
+        return
     where = shlex.quote(str(folder))
     typer.echo(f"{config.name} is trained. The run is in {folder}; draw from it with:")
     typer.echo(f"genzoo sample {where} -o {config.name}.png")
+
+
+def _is_main() -> bool:
+    """Return whether this is the one of several processes that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _say(step: int, command: list[str]) -> None:
+    how = ", launched as before," if os.environ.get("WORLD_SIZE", "1") != "1" else ""
+    typer.echo(f"Stopped after step {step}; nothing is lost. Go on{how} with:", err=True)
+    typer.echo(shlex.join(command), err=True)

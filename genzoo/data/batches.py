@@ -18,7 +18,7 @@ from genzoo.data.binarization import binarize, grey_levels
 from genzoo.data.fitting import ImageDataset, TensorImages
 from genzoo.errors import DataError
 
-__all__ = ["Batches"]
+__all__ = ["Batches", "raise_if_a_worker_is_gone"]
 
 _STREAM = zlib.crc32(b"data/order")
 
@@ -101,7 +101,7 @@ class Batches:
             # Its own, or a loader would draw from the global one, and a resumed run go another way.
             generator=torch.Generator(),
         )
-        for rows in loader:
+        for rows in _whole(loader):
             if isinstance(rows, DataError):
                 raise rows
             images, labels = rows
@@ -121,6 +121,28 @@ class _Stacked(TorchDataset[_Rows | DataError]):
         except DataError as error:
             return error  # raised in a worker, it would arrive wrapped in the text of its traceback
         return torch.stack(images), None if None in labels else torch.tensor(labels)
+
+
+def _whole(loader: DataLoader[_Rows | DataError]) -> Iterator[_Rows | DataError]:
+    """Yield what a loader does; DataError where one of its workers is gone."""
+    try:
+        yield from loader
+    except RuntimeError as error:
+        raise_if_a_worker_is_gone(error)
+        raise
+
+
+def raise_if_a_worker_is_gone(error: RuntimeError) -> None:
+    """Raise DataError where an error is what PyTorch says when a worker of Batches was killed.
+
+    It may say so at any moment, and not only where a batch is asked for: it hears by a signal.
+    """
+    if "DataLoader worker" in str(error):
+        raise DataError(
+            f"a process that reads images ended unexpectedly: {error}",
+            hint="Often the memory was full. Go on with --resume, with fewer training.workers, "
+            "which may change.",
+        ) from error
 
 
 def _unchanged(rows: Any) -> Any:

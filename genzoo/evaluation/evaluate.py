@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ import torch
 from torch import Tensor
 
 from genzoo.data.fitting import Split
+from genzoo.devices import tf32
 from genzoo.errors import UnsupportedError
 from genzoo.evaluation import metrics
 from genzoo.evaluation.protocol import IMPORTANCE_SAMPLES, LIKELIHOOD_IMAGES
 from genzoo.evaluation.ruler import Progress, Ruler, silent
-from genzoo.evaluation.sources import Sight, exact, real
+from genzoo.evaluation.sources import Sight, real
 from genzoo.loading import load
 from genzoo.model import Model
 from genzoo.objectives.base import HasLogLikelihood, KnowsSupport
+from genzoo.processes import ALONE, Processes
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -69,6 +71,7 @@ def evaluate(
     device: str | torch.device | None = None,
     batch_size: int | None = None,
     progress: Progress = silent,
+    processes: Processes = ALONE,
 ) -> Evaluation:
     """Return the figures of a model, each beside those of real training images: its floor.
 
@@ -76,7 +79,9 @@ def evaluate(
     as the dataset has training images; `dataset` and `extractor` None take the model's own and the
     one made for it. For a model that gives test images a probability, `likelihood_images` of them,
     None for all, are bounded by `importance_samples` draws each. `batch_size` None takes as many
-    images at a time as keep within memory, and `device` is for a model that is loaded here. Raises
+    images at a time as keep within memory, and `device` is for a model that is loaded here. Of
+    several `processes`, which `genzoo.processes.join` gives, each looks at a share of the images,
+    and all return the same. Raises
     UnknownNameError, UnsupportedError, DataError, or what `load` raises.
     """
     counts = [importance_samples, *([] if likelihood_images is None else [likelihood_images])]
@@ -104,6 +109,7 @@ def evaluate(
         data=None if data is None else Path(data),
         batch_size=batch_size,
         progress=progress,
+        processes=processes,
     )
     training = model.training
     try:
@@ -161,7 +167,7 @@ def _memorization(ruler: Ruler, sight: Sight) -> tuple[dict[str, float], dict[st
     return mine, others, torch.cat(rows)
 
 
-@exact()
+@tf32(False)
 def _likelihood(
     model: Model, ruler: Ruler, importance_samples: int, most: int | None
 ) -> tuple[dict[str, float], dict[str, Any], tuple[str, ...]]:
@@ -174,26 +180,38 @@ def _likelihood(
     if not isinstance(model.objective, KnowsSupport):
         return {}, {}, ("no nll: the objective does not say what its likelihood is of",)
     rows = ruler.reference_order[:most]
-    done, nats = 0, []
-    for images, labels in real(ruler.reference_set, rows, ruler.batch_size):
-        given = labels if model.classes else None
-        if not model.is_probability(images, given):
-            note = "no nll: the model's likelihood is not a probability of 8-bit images"
-            return {}, {}, (note,)
-        nats.append(
-            -model.log_likelihood(
-                images, given, importance_samples, ruler.seed, ruler.batch_size, start=done
-            )
-        )
-        done += len(images)
-        ruler.progress("likelihood", done, len(rows))
-    nll = torch.cat(nats).double()
-    mean, pixels = float(nll.mean()), math.prod(images.shape[1:])
-    error = float(nll.std(correction=0) / math.sqrt(done))
+    parts = ruler.processes.gather(_nats(model, ruler, rows, importance_samples))
+    if any(part is None for part in parts):
+        return {}, {}, ("no nll: the model's likelihood is not a probability of 8-bit images",)
+    nll = torch.cat([part for part in parts if part is not None]).double()
+    image = model.image
+    mean, pixels = float(nll.mean()), image.channels * image.height * image.width
+    error = float(nll.std(correction=0) / math.sqrt(len(nll)))
     figures = {"nll": mean, "nll_error": error, "bits_per_dim": mean / math.log(2) / pixels}
     protocol = {
         "likelihood_of": "images given their labels" if model.classes else "images",
         "importance_samples": importance_samples,
-        "likelihood_images": done,
+        "likelihood_images": len(nll),
     }
     return figures, protocol, ()
+
+
+def _nats(model: Model, ruler: Ruler, rows: Sequence[int], samples: int) -> Tensor | None:
+    """Return -log p of this process's share of the reference's rows, on the CPU, in nats (N,).
+
+    None where it is not that of a probability.
+    """
+    mine = ruler.processes.share(len(rows), ruler.batch_size)
+    done, nats = mine.start, [torch.empty(0)]
+    for images, labels in real(ruler.reference_set, rows[done : mine.stop], ruler.batch_size):
+        given = labels if model.classes else None
+        if not model.is_probability(images, given):
+            return None
+        nats.append(
+            -model.log_likelihood(
+                images, given, samples, ruler.seed, ruler.batch_size, start=done
+            ).cpu()
+        )
+        done += len(images)
+        ruler.progress("likelihood", done, len(rows))
+    return torch.cat(nats)

@@ -6,6 +6,8 @@ Features are (N, D) tensors; all sums are in float64, so that figures do not han
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,10 @@ _PART = 8192  # training images at a time
 _COPY = 1 / 3
 
 
+# Every process has all features: torchmetrics would put those of all processes together.
+_BY_ITSELF: Mapping[str, Any] = {"sync_on_compute": False}
+
+
 class _Given(nn.Module):
     """The features themselves, for torchmetrics, which asks for a network."""
 
@@ -49,7 +55,8 @@ def fid(real: Tensor, generated: Tensor) -> float:
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    metric = FrechetInceptionDistance(_Given(real.shape[1])).set_dtype(torch.float64)
+    metric = FrechetInceptionDistance(_Given(real.shape[1]), **_BY_ITSELF)
+    metric.set_dtype(torch.float64)
     metric.update(real.double(), real=True)
     metric.update(generated.double(), real=False)
     # The trace of a square root can come out a rounding error below what is taken from it.
@@ -68,7 +75,7 @@ def kid(real: Tensor, generated: Tensor, seed: int = 0) -> float:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*will save all extracted features")
         metric = KernelInceptionDistance(
-            _Given(real.shape[1]), subsets=KID_SUBSETS, subset_size=size
+            _Given(real.shape[1]), subsets=KID_SUBSETS, subset_size=size, **_BY_ITSELF
         )
     metric.update(real.double(), real=True)
     metric.update(generated.double(), real=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,17 @@ from genzoo.evaluation.protocol import (
     NEIGHBOURS,
     SAMPLES,
 )
-from genzoo.evaluation.sources import Sight, generated, open_split, real, shuffled, thumbnails
+from genzoo.evaluation.sources import (
+    LabelledImages,
+    Sight,
+    generated,
+    open_split,
+    real,
+    shuffled,
+    thumbnails,
+)
 from genzoo.model import Model
+from genzoo.processes import ALONE, Processes
 from genzoo.registry.config import ZooConfig
 
 __all__ = ["Progress", "Ruler", "Splits", "open_splits", "silent"]
@@ -62,7 +71,7 @@ class Ruler:
     It is read once and can measure any number of models that draw such images. `samples` None is
     10,000; where the set has fewer training images, that or `at_most` takes all of them, and any
     other number raises UnsupportedError. `splits` are what `open_splits` returned, where they are
-    open already.
+    open already. `processes` share the images that are looked at.
     """
 
     def __init__(
@@ -79,7 +88,9 @@ class Ruler:
         batch_size: int | None = None,
         progress: Progress = silent,
         splits: Splits | None = None,
+        processes: Processes = ALONE,
     ) -> None:
+        self.processes = processes
         self.dataset = dataset or model.config.dataset.name
         self.split, self.seed, self.progress = split, seed, progress
         values = model.image.channels * model.image.height * model.image.width
@@ -135,11 +146,25 @@ class Ruler:
             return None
         return float(torch.tensor(self.floor_fids).std(correction=0))
 
-    def _look(self, dataset: Any, rows: Any, stage: str) -> Sight:
-        batches = real(dataset, rows, self.batch_size)
-        return Sight.of(
-            batches, self.extractor, self.spec, len(rows), MEMORIZATION, self._stage(stage)
-        )
+    def _look(self, dataset: ImageDataset, rows: Sequence[int], stage: str) -> Sight:
+        def batches(mine: range) -> Iterator[LabelledImages]:
+            return real(dataset, rows[mine.start : mine.stop], self.batch_size)
+
+        return self._see(batches, len(rows), stage)
+
+    def _see(
+        self, batches: Callable[[range], Iterator[LabelledImages]], total: int, stage: str
+    ) -> Sight:
+        """Look at this process's share of `total` images; return what all processes see."""
+        mine = self.processes.share(total, self.batch_size)
+        told = self._stage(stage)
+        seen = None
+        if mine:
+            seen = Sight.of(
+                batches(mine), self.extractor, self.spec, total, MEMORIZATION, told, mine.start
+            )
+        found = self.processes.gather(seen)
+        return Sight.joined([part for part in found if part is not None])
 
     def _stage(self, name: str) -> Callable[[int, int], None]:
         return lambda done, total: self.progress(name, done, total)
@@ -163,10 +188,11 @@ class Ruler:
         # As many of each class as there are among the floor's images, so that the frequencies of
         # classes are no part of the comparison.
         labels = self.floor.labels if model.classes else None
-        batches = generated(model, self.samples, self.seed, labels, self.batch_size)
-        return Sight.of(
-            batches, self.extractor, self.spec, self.samples, MEMORIZATION, self._stage("samples")
-        )
+
+        def batches(mine: range) -> Iterator[LabelledImages]:
+            return generated(model, self.samples, self.seed, labels, self.batch_size, mine)
+
+        return self._see(batches, self.samples, "samples")
 
     def floor_figures(self, classes: int | None) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the figures of as many real training images as samples, and of each class."""

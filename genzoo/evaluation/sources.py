@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from genzoo.data.fitting import ImageDataset, Split, TensorImages, fit_images
 from genzoo.data.load import load_dataset, load_named
+from genzoo.devices import tf32
 from genzoo.errors import ConfigError, DataError, PluginError, UnsupportedError
 from genzoo.evaluation.features import FeatureExtractor
 from genzoo.model import Model
@@ -20,25 +20,13 @@ from genzoo.noise import check_seed
 from genzoo.registry.config import ZooConfig
 from genzoo.registry.specs import Extractor, ImageSpec
 
-__all__ = ["Sight", "exact", "generated", "open_split", "real", "shuffled", "thumbnails"]
+__all__ = ["LabelledImages", "Sight", "generated", "open_split", "real", "shuffled", "thumbnails"]
 
 _THUMBNAIL = 32  # pixels of the longer side that images are compared at, pixel by pixel
 _SHOWN = 100  # images at the least for a picture of ten by ten, and
 _SHOWN_BYTES = 2**25  # as many as are so large: of ten classes, ten of each
 
 LabelledImages = tuple[Tensor, Tensor | None]
-
-
-@contextlib.contextmanager
-def exact() -> Iterator[None]:
-    """Do without TF32: its three digits hang on the batch size, and turn a grey level at times."""
-    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = convolutions.allow_tf32, products.allow_tf32
-    try:
-        convolutions.allow_tf32 = products.allow_tf32 = False
-        yield
-    finally:
-        convolutions.allow_tf32, products.allow_tf32 = before
 
 
 @dataclass(frozen=True)
@@ -53,7 +41,7 @@ class Sight:
 
     @classmethod
     @torch.no_grad()
-    @exact()
+    @tf32(False)
     def of(
         cls,
         batches: Iterable[LabelledImages],
@@ -62,12 +50,16 @@ class Sight:
         total: int,
         keep: int,
         progress: Callable[[int, int], None],
+        start: int = 0,
     ) -> Sight:
-        """Look at uint8 images (b, C, H, W), their labels, and keep `keep` thumbnails at most."""
-        features, predicted, wanted, small, shown, done = [], [], [], [], [], 0
+        """Look at uint8 images (b, C, H, W), their labels, and keep `keep` thumbnails at most.
+
+        `start` is how many of the `total` come before these.
+        """
+        features, predicted, wanted, small, shown, done = [], [], [], [], [], start
         state = [*extractor.parameters(), *extractor.buffers()]  # it may have none
         device = state[0].device if state else torch.device("cpu")
-        progress(0, total)
+        progress(done, total)
         for images, labels in batches:
             fitted = images if spec.image is None else fit_images(images, spec.image)
             seen, logits = _seen(extractor, spec, fitted.to(device))
@@ -86,6 +78,18 @@ class Sight:
             torch.cat(small),
             torch.cat(shown),
         )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Sight]) -> Sight:
+        """Return as one what was seen in parts, in order."""
+        if len(parts) == 1:
+            return parts[0]
+
+        def whole(name: str) -> Any:
+            each = [getattr(part, name) for part in parts]
+            return None if each[0] is None else torch.cat(each)
+
+        return cls(**{field.name: whole(field.name) for field in fields(cls)})
 
     def by_class(self, columns: int = 10, most: int = 10) -> Tensor:
         """Return images (rows * columns, C, H, W), a row for each of the first `most` classes.
@@ -158,11 +162,16 @@ def real(dataset: ImageDataset, rows: Sequence[int], batch_size: int) -> Iterato
 
 
 def generated(
-    model: Model, samples: int, seed: int, labels: Tensor | None, batch_size: int
+    model: Model,
+    samples: int,
+    seed: int,
+    labels: Tensor | None,
+    batch_size: int,
+    rows: range | None = None,
 ) -> Iterator[LabelledImages]:
-    """Yield what a model draws, as uint8: what a file of it would hold."""
-    done = 0
-    for images in model.sample_batches(samples, seed, labels, batch_size):
+    """Yield what a model draws, as uint8: what a file of it would hold. `rows` as for `sample`."""
+    done = 0 if rows is None else rows.start
+    for images in model.sample_batches(samples, seed, labels, batch_size, rows):
         pixels = (images * 255).round().to(torch.uint8).cpu()
         yield pixels, None if labels is None else labels[done : done + len(pixels)]
         done += len(pixels)

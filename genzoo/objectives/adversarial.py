@@ -3,101 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from genzoo.devices import is_exact
 from genzoo.noise import NoiseSource
-from genzoo.objectives.augmentation import augment
+from genzoo.objectives.augmentation import add_instance_noise, augment, instance_noise_scale
 from genzoo.objectives.base import Answer, Batch, Objective, Phase
 from genzoo.objectives.common import at_least_float32, prior_latents
 from genzoo.objectives.configs import AdversarialConfig
+from genzoo.objectives.losses import losses
 from genzoo.objectives.penalties import (
     penalty_factor,
     wgan_gp,
     zero_centred_gradient_penalty,
     zero_centred_gradient_penalty_in_float32,
 )
-
-__all__ = ["Adversarial", "AdversarialLoss", "losses"]
-
-
-class AdversarialLoss(NamedTuple):
-    """Two functions of (real_logits (B,), fake_logits (B,)), each to a scalar to minimize.
-
-    `paired`: the generator's looks at the real logits too.
-    """
-
-    discriminator: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor, Tensor], Tensor]
-    paired: bool = False
-
-
-def _logistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """-E[log s(D(x))] - E[log(1 - s(D(G(z))))], s the sigmoid (Goodfellow et al. 2014, eq. 1)."""
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
-
-
-def _non_saturating_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """-E[log s(D(G(z)))] (Goodfellow et al. 2014, section 3)."""
-    return F.softplus(-fake).mean()
-
-
-def _minimax_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """E[log(1 - s(D(G(z))))] (Goodfellow et al. 2014, eq. 1)."""
-    return -F.softplus(fake).mean()
-
-
-def _least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """1/2 E[(D(x) - 1)^2] + 1/2 E[D(G(z))^2] (Mao et al. 2017, eq. 9)."""
-    return ((real - 1).square().mean() + fake.square().mean()) / 2
-
-
-def _least_squares_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """1/2 E[(D(G(z)) - 1)^2] (Mao et al. 2017, eq. 9)."""
-    return (fake - 1).square().mean() / 2
-
-
-def _hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))] (Miyato et al. 2018, eq. 16)."""
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-
-
-def _wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """E[D(G(z))] - E[D(x)], with D kept Lipschitz by a penalty (Arjovsky et al. 2017, eq. 2)."""
-    return fake.mean() - real.mean()
-
-
-def _linear_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """-E[D(G(z))] (Arjovsky et al. 2017, eq. 2; Miyato et al. 2018, eq. 17)."""
-    return -fake.mean()
-
-
-def _relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """-E[log s(D(x) - D(G(z)))] over pairs (Huang et al. 2024, eq. 2, D high on real ones)."""
-    return F.softplus(fake - real).mean()
-
-
-def _relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """-E[log s(D(G(z)) - D(x))] over pairs (Huang et al. 2024, eq. 2, likewise)."""
-    return F.softplus(real - fake).mean()
-
-
-losses: Mapping[str, AdversarialLoss] = MappingProxyType(
-    {
-        "non-saturating": AdversarialLoss(_logistic_discriminator, _non_saturating_generator),
-        "minimax": AdversarialLoss(_logistic_discriminator, _minimax_generator),
-        "least-squares": AdversarialLoss(_least_squares_discriminator, _least_squares_generator),
-        "hinge": AdversarialLoss(_hinge_discriminator, _linear_generator),
-        "wasserstein": AdversarialLoss(_wasserstein_discriminator, _linear_generator),
-        "relativistic": AdversarialLoss(
-            _relativistic_discriminator, _relativistic_generator, paired=True
-        ),
-    }
+from genzoo.objectives.stabilizing import (
+    Members,
+    accuracy,
+    focused_mean,
+    members,
+    normalize_spectrally,
+    summed,
 )
+
+__all__ = ["Adversarial"]
+
+_NORMALIZED = {
+    "none": (),
+    "discriminator": ("discriminator",),
+    "both": ("discriminator", "generator"),
+}
 
 
 class Adversarial(Objective):
@@ -105,6 +43,7 @@ class Adversarial(Objective):
 
     `generator(z (B, Z), labels) -> images`, with an int attribute `latent_dim`;
     `discriminator(images, labels) -> logits (B,)`, high on real ones. Fakes get the batch's labels.
+    Of several discriminators, each learns as if alone (Durugkar et al. 2017, arXiv:1611.01673).
     """
 
     roles: frozenset[str] = frozenset({"generator", "discriminator"})
@@ -115,6 +54,13 @@ class Adversarial(Objective):
         self.config = config
 
     @property
+    def twice_differentiated(self) -> frozenset[str]:
+        """The discriminator, where it has a gradient penalty."""
+        weights = self.config.penalties
+        penalized = weights.r1 > 0 or weights.r2 > 0 or weights.wgan_gp > 0
+        return frozenset({"discriminator"} if penalized else ())
+
+    @property
     def phases(self) -> tuple[Phase, ...]:
         """The discriminator's, then the generator's on every `discriminator_steps`-th step."""
         return (
@@ -122,44 +68,69 @@ class Adversarial(Objective):
             Phase("generator", frozenset({"generator"}), every=self.config.discriminator_steps),
         )
 
+    def assemble(self, build: Callable[[], dict[str, nn.Module]]) -> dict[str, nn.Module]:
+        """Return the architecture's networks, as many discriminators as asked for, normalized."""
+        networks = build()
+        if self.config.discriminators > 1 and "discriminator" in networks:
+            others = (build()["discriminator"] for _ in range(self.config.discriminators - 1))
+            networks["discriminator"] = Members([networks["discriminator"], *others])
+        for role in _NORMALIZED[self.config.spectral_norm]:
+            if role in networks:
+                normalize_spectrally(networks[role])
+        return networks
+
     def loss(
         self, phase: str, networks: nn.ModuleDict, batch: Batch, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the scalar loss of `phase`, and detached scalars to log.
 
-        Discriminator: `loss` with and `adversarial` without penalties, mean `real_logits` and
-        `fake_logits`, and on the steps that have them the penalties `r1`, `r2` and `wgan_gp`, not
-        yet weighted. Generator: `loss`.
+        Discriminator: `loss` with and `adversarial` without penalties, the `accuracy` on pairs of a
+        real and a generated image, mean `real_logits` and `fake_logits`, and on the steps that have
+        them the penalties `r1`, `r2` and `wgan_gp`, not yet weighted; of several discriminators,
+        the means, while the loss is their sum. Generator: `loss`.
         """
         if phase == "discriminator":
             return self._discriminator_loss(networks, batch, step)
-        return self._generator_loss(networks, batch)
+        return self._generator_loss(networks, batch, step)
 
     def _discriminator_loss(
         self, networks: nn.ModuleDict, batch: Batch, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        generator, discriminator = networks["generator"], networks["discriminator"]
-        weights = self._penalty_weights(step)
-        # In float32 the penalties differentiate the logits that the loss is made of, which saves
-        # two of four forwards. Under autocast those are too coarse to be differentiated twice.
-        autocast = torch.is_autocast_enabled(batch.images.device.type)
+        generator, weights = networks["generator"], self._penalty_weights(step)
         with torch.no_grad():
             fake = generator(prior_latents(generator, batch.noise), batch.labels)
-            fake = augment(fake, self.config.augmentation, batch.noise)
-            real = augment(batch.images, self.config.augmentation, batch.noise)
+            fake = self._seen(fake, batch, step)
+            real = self._seen(batch.images, batch, step)
         real = real.detach()  # the batch is not ours to change
-        real.requires_grad_("r1" in weights and not autocast)
-        fake.requires_grad_("r2" in weights and not autocast)
+        return summed(
+            self._member_loss(member, real, fake, batch, weights)
+            for member in members(networks["discriminator"])
+        )
+
+    def _member_loss(
+        self,
+        discriminator: nn.Module,
+        real: Tensor,
+        fake: Tensor,
+        batch: Batch,
+        weights: Mapping[str, float],
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of one discriminator, with penalties of such weights, and scalars."""
+        # In float32 the penalties differentiate the logits that the loss is made of, which saves
+        # two of four forwards. Those of fewer digits are too coarse to be differentiated twice.
+        exact = is_exact(batch.images.device)
+        real.requires_grad_("r1" in weights and exact)
+        fake.requires_grad_("r2" in weights and exact)
 
         # Never as one batch: BatchNorm in a discriminator would mix the two.
         real_logits = at_least_float32(discriminator(real, batch.labels))
         fake_logits = at_least_float32(discriminator(fake, batch.labels))
-        adversarial = losses[self.config.loss].discriminator(real_logits, fake_logits)
+        adversarial = self._adversarial(real_logits, fake_logits)
 
         def zero_centred(logits: Tensor, images: Tensor) -> Tensor:
-            if autocast:
-                return zero_centred_gradient_penalty_in_float32(discriminator, images, batch.labels)
-            return zero_centred_gradient_penalty(logits, images)
+            if exact:
+                return zero_centred_gradient_penalty(logits, images)
+            return zero_centred_gradient_penalty_in_float32(discriminator, images, batch.labels)
 
         penalties: dict[str, Tensor] = {}
         if "r1" in weights:
@@ -174,11 +145,19 @@ class Adversarial(Objective):
         logs = {
             "loss": loss,
             "adversarial": adversarial,
+            "accuracy": accuracy(real_logits, fake_logits),
             "real_logits": real_logits.mean(),
             "fake_logits": fake_logits.mean(),
             **penalties,
         }
         return loss, {name: value.detach() for name, value in logs.items()}
+
+    def _adversarial(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return a discriminator's loss without penalties."""
+        chosen, smoothing = losses[self.config.loss], self.config.label_smoothing
+        if chosen.smoothed is not None and smoothing:
+            return chosen.smoothed(real_logits, fake_logits, smoothing)
+        return chosen.discriminator(real_logits, fake_logits)
 
     def _penalty_weights(self, step: int) -> dict[str, float]:
         """Return the penalties that apply at `step`, and their weights there."""
@@ -188,21 +167,30 @@ class Adversarial(Objective):
         return {name: factor * weight for name, weight in weights.items() if factor * weight > 0}
 
     def _generator_loss(
-        self, networks: nn.ModuleDict, batch: Batch
+        self, networks: nn.ModuleDict, batch: Batch, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        generator, discriminator = networks["generator"], networks["discriminator"]
+        generator, chosen = networks["generator"], losses[self.config.loss]
         fake = generator(prior_latents(generator, batch.noise), batch.labels)
-        fake = augment(fake, self.config.augmentation, batch.noise)
-        fake_logits = at_least_float32(discriminator(fake, batch.labels))
-        adversarial = losses[self.config.loss]
-        if adversarial.paired:
+        fake = self._seen(fake, batch, step)
+        real = self._seen(batch.images, batch, step) if chosen.paired else None
+
+        def against(discriminator: nn.Module) -> Tensor:
+            fake_logits = at_least_float32(discriminator(fake, batch.labels))
+            if real is None:
+                # Saves a forward; a loss that looks at them without saying so shows at once.
+                return chosen.generator(torch.full_like(fake_logits, torch.nan), fake_logits)
             with torch.no_grad():
-                real = augment(batch.images, self.config.augmentation, batch.noise)
                 real_logits = at_least_float32(discriminator(real, batch.labels))
-        else:  # saves a forward; a loss that looks at them without saying so shows at once
-            real_logits = torch.full_like(fake_logits, torch.nan)
-        loss = adversarial.generator(real_logits, fake_logits)
+            return chosen.generator(real_logits, fake_logits)
+
+        found = [against(member) for member in members(networks["discriminator"])]
+        loss = focused_mean(found, self.config.discriminator_focus)
         return loss, {"loss": loss.detach()}
+
+    def _seen(self, images: Tensor, batch: Batch, step: int) -> Tensor:
+        """Return what a discriminator sees of images (B, C, H, W), real or generated."""
+        images = augment(images, self.config.augmentation, batch.noise)
+        return add_instance_noise(images, instance_noise_scale(self.config, step), batch.noise)
 
     @torch.no_grad()
     def latents(self, networks: nn.ModuleDict, noise: NoiseSource) -> Tensor:
@@ -227,4 +215,5 @@ class Adversarial(Objective):
             images = network(prior_latents(network, batch.noise), batch.labels)
             yield Answer("images", images, shape, within=(-1.0, 1.0))
         else:
-            yield Answer("logits", network(batch.images, batch.labels), shape[:1])
+            for member in members(network):
+                yield Answer("logits", member(batch.images, batch.labels), shape[:1])

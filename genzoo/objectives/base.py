@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -73,9 +73,23 @@ class Objective(nn.Module):
     """The only roles whose weights are shipped."""
 
     @property
+    def twice_differentiated(self) -> frozenset[str]:
+        """The roles whose networks a loss differentiates twice, which torch.compile cannot do."""
+        return frozenset()
+
+    @property
     def phases(self) -> tuple[Phase, ...]:
         """The phases of one training step, in order."""
         raise NotImplementedError
+
+    def assemble(self, build: Callable[[], dict[str, nn.Module]]) -> dict[str, nn.Module]:
+        """Return the networks by role that this objective trains, made of an architecture's.
+
+        Each call of `build` gives the architecture's networks, freshly initialized. Override this
+        for several networks of one role, or for layers that are normalized: architectures need not
+        know. The roles that are needed may be missing still.
+        """
+        return build()
 
     def loss(
         self, phase: str, networks: nn.ModuleDict, batch: Batch, step: int

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from genzoo.registry.schema import Config
 
@@ -12,6 +12,8 @@ __all__ = ["AdversarialConfig", "AugmentationConfig", "PenaltiesConfig", "Variat
 
 Weight = Annotated[float, Field(ge=0)]
 Steps = Annotated[int, Field(ge=0)]
+
+_WITH_TARGETS = ("non-saturating", "minimax", "least-squares")
 
 
 class PenaltiesConfig(Config):
@@ -36,6 +38,9 @@ class PenaltiesConfig(Config):
 class AugmentationConfig(Config):
     """What is done to all images before the discriminator sees them. 0 leaves one out."""
 
+    colour: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Strength of random changes of brightness, saturation and contrast; DiffAugment has 1 (Zhao et
+    al. 2020)."""
     translation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Largest shift, as a share of the side; DiffAugment has 0.125 (Zhao et al. 2020)."""
     cutout: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -50,12 +55,38 @@ class AdversarialConfig(Config):
     ] = "non-saturating"
     """The loss of both networks. `wasserstein` is meant to be used with `wgan_gp`, `relativistic`
     with `r1` and `r2`."""
+    label_smoothing: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """What the target of real images lies below 1, for losses with targets: `non-saturating`,
+    `minimax` and `least-squares` (one-sided label smoothing, Salimans et al. 2016, who use 0.1)."""
     discriminator_steps: Annotated[int, Field(ge=1)] = 1
     """Discriminator steps for each generator step."""
+    discriminators: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many discriminators there are, each with weights and a loss of its own (GMAN, Durugkar et
+    al. 2017)."""
+    discriminator_focus: Weight = 0.0
+    """Lambda of GMAN's softmax over several discriminators: 0 trains the generator against their
+    mean, a large one against the harshest."""
+    spectral_norm: Literal["none", "discriminator", "both"] = "none"
+    """The networks whose layers are divided by their largest singular value: the discriminator
+    (Miyato et al. 2018), or the generator too (Zhang et al. 2019)."""
     penalties: PenaltiesConfig = PenaltiesConfig()
     """Gradient penalties on the discriminator."""
     augmentation: AugmentationConfig = AugmentationConfig()
     """What the discriminator sees, real and generated alike: against overfitting."""
+    instance_noise: Weight = 0.0
+    """Standard deviation of Gaussian noise on all that the discriminator sees, whose pixels go from
+    -1 to 1 (Sønderby et al. 2017)."""
+    instance_noise_steps: Steps = 0
+    """Steps of the linear anneal of `instance_noise` to 0; 0 for none."""
+
+    @model_validator(mode="after")
+    def _smoothed_labels_are_targets(self) -> Self:
+        if self.label_smoothing and self.loss not in _WITH_TARGETS:
+            raise ValueError(
+                f"label_smoothing needs a loss with targets, {', '.join(_WITH_TARGETS)}: "
+                f"{self.loss} has none"
+            )
+        return self
 
 
 class VariationalConfig(Config):

@@ -1,6 +1,7 @@
 """Gradient penalties on a discriminator, each sample by itself and in float32 at least.
 
-What float32 means for convolutions on a GPU, TF32 or not, PyTorch's own settings decide.
+Neither autocast nor TF32 cuts a penalty's gradient; the derivative of that gradient is taken with
+that of the whole loss, where a training's TF32 holds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from genzoo.devices import tf32
 from genzoo.noise import NoiseSource
 from genzoo.objectives.common import at_least_float32
 from genzoo.objectives.configs import PenaltiesConfig
@@ -48,8 +50,8 @@ def zero_centred_gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
 def zero_centred_gradient_penalty_in_float32(
     discriminator: nn.Module, images: Tensor, labels: Tensor | None
 ) -> Tensor:
-    """Return the same of images (B, C, H, W), by a forward of its own that is never autocast."""
-    with torch.autocast(images.device.type, enabled=False):
+    """Return the same of images (B, C, H, W), by a forward of its own that is always float32."""
+    with torch.autocast(images.device.type, enabled=False), tf32(False):
         images = at_least_float32(images.detach()).requires_grad_()
         return zero_centred_gradient_penalty(discriminator(images, labels), images)
 
@@ -61,7 +63,7 @@ def wgan_gp(
 
     `real` and `fake` are (B, C, H, W) and share `labels`; `noise` gives one uniform number a pair.
     """
-    with torch.autocast(real.device.type, enabled=False):
+    with torch.autocast(real.device.type, enabled=False), tf32(False):
         real, fake = at_least_float32(real.detach()), at_least_float32(fake.detach())
         position = noise.uniform(*(1 for _ in real.shape[1:])).to(real.dtype)
         images = torch.lerp(fake, real, position).requires_grad_()

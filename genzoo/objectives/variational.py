@@ -14,6 +14,7 @@ from genzoo.noise import NoiseSource
 from genzoo.objectives.base import Answer, Batch, Objective, Phase
 from genzoo.objectives.common import at_least_float32, prior_latents
 from genzoo.objectives.configs import VariationalConfig
+from genzoo.processes import global_mean
 
 __all__ = ["FlowPrior", "Variational"]
 
@@ -63,8 +64,8 @@ class Variational(Objective):
         """Return the batch mean of nll + kl_weight * kl, and detached scalars to log.
 
         They are `loss`, `nll` (of one draw of z), `kl`, `elbo` = -(nll + kl) in nats per image, and
-        `kl_weight`. Free bits change the loss, not the logged `kl`; they take the mean over this
-        process's rows. With a learned prior the KL is of that one draw as well, and has no parts
+        `kl_weight`. Free bits change the loss, not the logged `kl`; they take the mean over all
+        processes. With a learned prior the KL is of that one draw as well, and has no parts
         that belong to a dimension: free bits hold for the latent as a whole, free_bits * Z nats.
         """
         posterior = _posterior(networks, batch.images, batch.labels)
@@ -80,7 +81,7 @@ class Variational(Objective):
             free = self.config.free_bits
         kl = kl_parts.sum()
         # Kingma et al. 2016, appendix C.8: below `free` a part of the KL has no gradient.
-        penalized = kl_parts.clamp(min=free).sum()
+        penalized = global_mean(kl_parts).clamp(min=free).sum()
         kl_weight = self._kl_weight(step)
         loss = nll + kl_weight * penalized
 

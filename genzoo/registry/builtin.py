@@ -114,6 +114,12 @@ def genzoo_callbacks() -> list[Callback]:
             order=-20,
         ),
         Callback(
+            name="alarms",
+            summary="warnings of what goes wrong for long, and what people do about it",
+            factory="genzoo.training.alarms:Alarms",
+            order=-15,
+        ),
+        Callback(
             name="progress",
             summary="a bar with losses, speed and time left, or lines where there is no terminal",
             factory="genzoo.training.callbacks:ProgressBar",

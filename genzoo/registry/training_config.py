@@ -12,7 +12,9 @@ __all__ = [
     "AdamConfig",
     "AdamWConfig",
     "EMAConfig",
+    "PauseConfig",
     "RMSpropConfig",
+    "ResetConfig",
     "SGDConfig",
     "ScheduleConfig",
     "TrainingConfig",
@@ -111,6 +113,36 @@ class EMAConfig(Config):
     """Start with min(decay, (1 + t) / (10 + t)) after t updates: the first weights fade soon."""
 
 
+class PauseConfig(Config):
+    """A span of steps in which a phase rests, as a discriminator that is frozen for a while."""
+
+    phase: str
+    """The phase that rests: its networks stay as they are, the other phases go on."""
+    start: int = Field(ge=0)
+    """The first step without it, counted from 0."""
+    stop: int = Field(ge=1)
+    """The first step with it again."""
+
+    @model_validator(mode="after")
+    def _stops_after_it_starts(self) -> Self:
+        if self.stop <= self.start:
+            raise ValueError(f"stop must come after start, which is {self.start}")
+        return self
+
+
+class ResetConfig(Config):
+    """A network that starts anew every so often, so that it does not settle on what it saw first
+    (the primacy bias, Nikishin et al. 2022, arXiv:2205.07802), or its optimizer alone."""
+
+    role: str
+    """The network's role."""
+    every: int = Field(ge=1)
+    """Steps between two resets."""
+    what: Literal["network", "optimizer"] = "network"
+    """`network` draws weights anew and forgets what optimizers know of them; `optimizer` forgets
+    that alone (Asadi et al. 2023, arXiv:2306.17833)."""
+
+
 class TrainingConfig(Config):
     """How networks are trained."""
 
@@ -120,15 +152,31 @@ class TrainingConfig(Config):
     """Images in one global batch, over all processes together."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Decides the first weights, the order of the images, and all noise."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 runs forwards in bfloat16 by autocast; weights, losses and penalties stay fp32."""
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    """bf16 and fp16 run forwards in 16 bits by autocast, fp16 with scaled losses; weights, losses
+    and penalties stay fp32. tf32 cuts the factors of products to 10 bits, on GPUs that can."""
+    compile: bool = False
+    """Let torch.compile translate the networks, but for those that a penalty differentiates
+    twice, which it cannot. It needs a C++ compiler, and minutes at the start."""
+    channels_last: bool = False
+    """Keep images and convolutions with the channels of a pixel side by side in memory, which some
+    machines are faster with."""
+    accumulate: int = Field(default=1, ge=1)
+    """Parts that a batch is worked through in, one after the other, to need less memory. Their
+    gradients add up to those of the whole; BatchNorm and free bits see a part at a time."""
     optimizer: OptimizerConfig = AdamConfig()
     """The optimizer of every phase that `optimizers` does not name."""
     optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict)
     """Optimizers by phase."""
     schedule: ScheduleConfig = ScheduleConfig()
     clip_norm: float | None = Field(default=None, gt=0)
-    """The largest norm of each phase's gradient."""
+    """The largest norm of each phase's gradient (Pascanu et al. 2013, algorithm 1)."""
+    clip_value: float | None = Field(default=None, gt=0)
+    """The largest absolute value in a gradient."""
+    pauses: tuple[PauseConfig, ...] = ()
+    """Spans of steps in which a phase rests."""
+    resets: tuple[ResetConfig, ...] = ()
+    """Networks, or optimizers, that start anew every so often."""
     ema: EMAConfig | None = EMAConfig()
     """The moving average of the weights that sample; null samples from the last weights."""
     log_every: int = Field(default=50, ge=1)
@@ -138,6 +186,6 @@ class TrainingConfig(Config):
     checkpoint_every: int = Field(default=1000, ge=1)
     """Steps between two checkpoints."""
     keep: int = Field(default=2, ge=1)
-    """How many of the newest checkpoints stay."""
+    """How many of the newest checkpoints stay, and beside them the one of the best FID."""
     workers: int = Field(default=0, ge=0)
     """Processes that decode images; for folders only."""

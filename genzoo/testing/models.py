@@ -178,10 +178,10 @@ def trained(
         trainer.resume()
     with torch.random.fork_rng(devices=[]):
         trainer.run()
-    found = checkpoint.newest(folder / "checkpoints")
+    found, _ = checkpoint.newest_whole(folder / "checkpoints")
     if found is None:
         raise GenzooError("training wrote no checkpoint.")
-    return found.tensors()
+    return dict(found.tensors)
 
 
 def _short(config: ZooConfig, steps: int) -> ZooConfig:
@@ -192,6 +192,8 @@ def _short(config: ZooConfig, steps: int) -> ZooConfig:
         "keep": 2,
         "workers": 0,
         "precision": "fp32",
+        "accumulate": 1,
+        "compile": False,
     }
     return config.model_copy(update={"training": config.training.model_copy(update=changes)})
 

@@ -59,7 +59,7 @@ class Specimen:
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            networks = nn.ModuleDict(build_networks(self.config))
+            networks = nn.ModuleDict(build_networks(self.config, self.objective))
             if spread or loud:
                 with torch.no_grad():
                     for parameter in networks.parameters():

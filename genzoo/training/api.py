@@ -17,9 +17,10 @@ import torch
 from genzoo._version import __version__
 from genzoo.building import build_networks, build_objective, check_roles, complete, drawing_settings
 from genzoo.data.load import load_dataset
+from genzoo.devices import find_device
 from genzoo.errors import ConfigError, OutputError
 from genzoo.files import write_text
-from genzoo.loading import WEIGHTS, find_device
+from genzoo.loading import WEIGHTS
 from genzoo.model import Model
 from genzoo.registry import yamlfile
 from genzoo.registry.catalog import find, lookup
@@ -32,7 +33,8 @@ from genzoo.registry.config import (
 )
 from genzoo.training.callbacks import Callback
 from genzoo.training.evaluations import Evaluations, fid_ratio_by_step
-from genzoo.training.optimization import check_phases
+from genzoo.training.lock import locked
+from genzoo.training.optimization import check_names
 from genzoo.training.trainer import Trainer
 from genzoo.training.watching import Watchers, chosen
 
@@ -55,6 +57,8 @@ _LEFTOVERS = (
     ".config.yaml.*",
     ".metrics.jsonl.*",
     ".evaluations.jsonl.*",
+    ".alarms.jsonl.*",
+    ".previews.gif.*",
     f".{WEIGHTS}.*",
     f".{RECORD}.*",
     "previews/.step-*",
@@ -104,18 +108,34 @@ def train(
         own: list[Callback] = [c for c in callbacks if not isinstance(c, str)]
         if evaluate_every is not None:
             own.insert(0, Evaluations(folder, config, evaluate_every, root))
-        watchers = Watchers(by_hook, own)
-        trainer = Trainer(config, dataset, folder, device=device, watchers=watchers)
-        if resume and not trainer.resume() and trainer.engine.is_main:
-            print(f"genzoo: nothing to resume in {folder}: starting at step 0.", file=sys.stderr)
-        trainer.engine.wait()  # until every process has seen the folder as it was
-        if trainer.engine.is_main:
-            _sweep(folder)
-            if trainer.state.step < trainer.state.steps and folder.is_dir():
-                for name in (RECORD, WEIGHTS):  # of a shorter run: they would pass for this one's
-                    (folder / name).unlink(missing_ok=True)
-            write_text(folder / "config.yaml", yamlfile.dump(config.recipe()))
-        model = trainer.run()
+        trainer = Trainer(
+            config,
+            dataset,
+            folder,
+            device=device,
+            watchers=Watchers(by_hook, own),
+            evaluate_every=evaluate_every,
+        )
+        if not trainer.engine.is_main:
+            return _run(trainer, resume)
+        with locked(folder):
+            _check_folder(folder, config, resume)  # again: another may have begun here meanwhile
+            return _run(trainer, resume)
+
+
+def _run(trainer: Trainer, resume: bool) -> Model:
+    """Train in the run folder, from its first file to its last."""
+    folder = trainer.state.folder
+    if resume and not trainer.resume() and trainer.engine.is_main:
+        print(f"genzoo: nothing to resume in {folder}: starting at step 0.", file=sys.stderr)
+    trainer.engine.all.wait()  # until every process has seen the folder as it was
+    if trainer.engine.is_main:
+        _sweep(folder)
+        if trainer.state.step < trainer.state.steps:
+            for name in (RECORD, WEIGHTS):  # of a shorter run: they would pass for this one's
+                (folder / name).unlink(missing_ok=True)
+        write_text(folder / "config.yaml", yamlfile.dump(trainer.config.recipe()))
+    model = trainer.run()
     if trainer.engine.is_main:
         model.save(folder / WEIGHTS)
         if not (folder / RECORD).exists():  # a finished run, resumed, has done nothing new
@@ -141,11 +161,11 @@ def resolve_config(
 def _check_parts(config: ZooConfig, device: str | None) -> None:
     """Raise what is wrong with networks, objective or device before any data is fetched."""
     find_device(device)
-    with torch.device("meta"):  # takes no time, whatever the size
-        networks = build_networks(config)
     objective = build_objective(config)
+    with torch.device("meta"):  # takes no time, whatever the size
+        networks = build_networks(config, objective)
     check_roles(config, networks, objective)
-    check_phases(config.training, objective.phases)
+    check_names(config.training, objective.phases)
 
 
 def _check_folder(folder: Path, config: ZooConfig, resume: bool) -> None:
@@ -210,7 +230,7 @@ def _record(trainer: Trainer) -> TrainedConfig:
         images=state.step * settings.batch_size,
         seconds=round(state.seconds, 1),
         machine="; ".join(trainer.machines),
-        processes=trainer.engine.processes,
+        processes=trainer.engine.all.count,
         date=time.strftime("%Y-%m-%d"),
         genzoo=__version__,
         torch=torch.__version__,

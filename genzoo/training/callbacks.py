@@ -15,11 +15,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import Tensor
 
+from genzoo.data.fitting import ImageDataset
 from genzoo.errors import ConfigError, OutputError
 from genzoo.files import write_text
-from genzoo.images import grid, save_image
+from genzoo.images import grid, save_frames, save_image
 from genzoo.model import Model
 from genzoo.registry.config import ZooConfig
+from genzoo.training.runs import PREVIEWS
 
 __all__ = ["Callback", "Lines", "MetricsFile", "Previews", "ProgressBar", "Run", "TensorBoard"]
 
@@ -34,6 +36,8 @@ class Run:
     """The networks that sample, averaged where the config says so; in eval mode."""
     step: int = 0
     """Steps done."""
+    best: int | None = None
+    """The step of the lowest FID so far; None without evaluations."""
     seconds: float = 0.0
     """Seconds spent training, over all sessions."""
     speed: float = 0.0
@@ -41,6 +45,11 @@ class Run:
 
     announce: Callable[..., None] = field(default=lambda event, *arguments: None, repr=False)
     """Tells every callback of the run that an event, by its method's name, has come."""
+
+    dataset: ImageDataset | None = field(default=None, repr=False)
+    """What it trains on."""
+
+    _preview: tuple[int, Tensor] | None = field(default=None, init=False, repr=False)
 
     @property
     def steps(self) -> int:
@@ -51,6 +60,23 @@ class Run:
     def preview_is_due(self) -> bool:
         """Whether this is a step that shows a preview: every `preview_every`, and the last."""
         return self.step % self.config.training.preview_every == 0 or self.step == self.steps
+
+    @property
+    def preview_columns(self) -> int:
+        """How many images of a preview stand in a row: one for each class, ten at most."""
+        return 8 if self.model.classes is None else min(self.model.classes, 10)
+
+    def preview(self) -> Tensor:
+        """Return the images (N, C, H, W) in [0, 1] of fixed noise, eight rows of them.
+
+        They are drawn once a step, however many callbacks ask.
+        """
+        if self._preview is None or self._preview[0] != self.step:
+            columns = self.preview_columns
+            labels = None if self.model.classes is None else range(columns)
+            images = self.model.sample(8 * columns, seed=Previews.seed, labels=labels)
+            self._preview = self.step, images
+        return self._preview[1]
 
 
 class Callback:
@@ -144,7 +170,7 @@ class Lines:
         lines = [line for line in text.splitlines() if _step_of(line) <= run.step]
         write_text(self.path, "".join(f"{line}\n" for line in lines))
 
-    def append(self, run: Run, figures: Mapping[str, float | None]) -> None:
+    def append(self, run: Run, figures: Mapping[str, float | str | None]) -> None:
         """Append a line; raises OutputError where it cannot be written."""
         row = {
             "step": run.step,
@@ -176,7 +202,10 @@ class MetricsFile(Callback):
 
 
 class Previews(Callback):
-    """The same noise and labels drawn again and again, as `previews/step-….png`."""
+    """The same noise and labels drawn again and again, as `previews/step-….png`.
+
+    When the run ends or stops, `previews.gif` shows them one after the other.
+    """
 
     seed = 0
 
@@ -190,11 +219,16 @@ class Previews(Callback):
         if run.preview_is_due:
             self._draw(run)
 
+    def on_end(self, run: Run) -> None:
+        """Write the animation, where there are two previews or more."""
+        frames = sorted(run.folder.glob(PREVIEWS))
+        if len(frames) > 1:
+            save_frames(frames, run.folder / "previews.gif")
+
     def _draw(self, run: Run) -> None:
-        images, columns = preview(run.model)
         path = run.folder / "previews" / f"step-{run.step:08d}.png"
         provenance = {"model": run.config.name, "step": str(run.step), "seed": str(self.seed)}
-        save_image(images, path, columns, provenance)
+        save_image(run.preview(), path, run.preview_columns, provenance)
 
 
 class TensorBoard(Callback):
@@ -222,7 +256,7 @@ class TensorBoard(Callback):
     def on_step(self, run: Run) -> None:
         """Write the preview grid."""
         if self._writer and run.preview_is_due:
-            self._writer.add_image("preview", grid(*preview(run.model)), run.step)
+            self._writer.add_image("preview", grid(run.preview(), run.preview_columns), run.step)
 
     def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
         """Write the figures."""
@@ -243,13 +277,6 @@ class TensorBoard(Callback):
             self._writer.close()
 
 
-def preview(model: Model) -> tuple[Tensor, int]:
-    """Return the images of fixed noise, and how many stand in a row: a column for each class."""
-    columns = 8 if model.classes is None else min(model.classes, 10)
-    labels = None if model.classes is None else range(columns)
-    return model.sample(8 * columns, seed=Previews.seed, labels=labels), columns
-
-
 def _step_of(line: str) -> int:
     try:
         return int(json.loads(line)["step"])
@@ -257,5 +284,5 @@ def _step_of(line: str) -> int:
         return 2**63  # a line cut short by a kill is dropped
 
 
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else value
+def _finite(value: float | str | None) -> float | str | None:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

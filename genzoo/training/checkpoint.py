@@ -20,7 +20,17 @@ from genzoo.loading import WEIGHTS
 from genzoo.model import Model
 from genzoo.weights.format import verify
 
-__all__ = ["Checkpoint", "Position", "load_optimizer", "newest", "optimizer_tensors", "save"]
+__all__ = [
+    "Checkpoint",
+    "Position",
+    "load_optimizer",
+    "newest",
+    "newest_whole",
+    "optimizer_tensors",
+    "prune",
+    "save",
+    "set_aside",
+]
 
 _TENSORS = "training.safetensors"
 
@@ -35,35 +45,22 @@ class Position:
     """Seconds spent training, over all sessions."""
     machines: tuple[str, ...] = ()
     """What it ran on, session by session, each named once."""
+    images: int | None = None
+    """How many the dataset has; None in checkpoints that do not say."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint's folder, and what it says."""
+    """A whole checkpoint."""
 
     folder: Path
     position: Position
-    sha256: str
-    """Of the file that holds the tensors."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return all tensors of the training state; TrainingError where the file is damaged."""
-        file = self.folder / _TENSORS
-        try:
-            verify(file, self.sha256)
-            return load_file(file)
-        except (OSError, SafetensorError, WeightsError) as error:
-            raise _damaged(self.folder, error) from None
+    tensors: Mapping[str, Tensor]
 
 
-def save(
-    folder: Path, position: Position, tensors: Mapping[str, Tensor], model: Model, keep: int
-) -> Path:
-    """Write the checkpoint of a step under `folder`, then delete all but the newest `keep`.
-
-    Raises OutputError where it cannot be written.
-    """
-    target = folder / f"step-{position.step:08d}"
+def save(folder: Path, position: Position, tensors: Mapping[str, Tensor], model: Model) -> Path:
+    """Write the checkpoint of a step under `folder`; OutputError where it cannot be written."""
+    target = folder / _name(position.step)
     if not target.exists():
         # Copies, because save_file refuses tensors that share memory, as tied weights do.
         plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
@@ -78,27 +75,70 @@ def save(
                 ) from None
             state = {**asdict(position), "sha256": file_sha256(beside / _TENSORS)}
             write_text(beside / "position.json", json.dumps(state))
-    for old in _folders(folder)[:-keep]:
-        hidden = old.rename(folder / f".{old.name}")  # a kill must not leave half of a checkpoint
-        shutil.rmtree(hidden, ignore_errors=True)
     return target
 
 
-def newest(folder: Path) -> Checkpoint | None:
-    """Return the newest checkpoint under `folder`, None where there is none."""
-    folders = _folders(folder)
-    if not folders:
-        return None
-    last = folders[-1]
+def prune(folder: Path, keep: int, best: int | None = None) -> None:
+    """Delete all checkpoints under `folder` but the newest `keep` and that of the step `best`."""
+    for old in _folders(folder)[:-keep]:
+        if old.name != _name(best):
+            hidden = old.rename(folder / f".{old.name}")  # a kill must not leave half of one
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def newest(folder: Path) -> Path | None:
+    """Return the folder of the newest checkpoint under `folder`, whole or not; None without any."""
+    return max(_folders(folder), default=None)
+
+
+def newest_whole(folder: Path) -> tuple[Checkpoint | None, dict[Path, TrainingError]]:
+    """Return the newest checkpoint under `folder` that is whole, and what is wrong with newer ones.
+
+    None where there is none. Newer ones come newest first.
+    """
+    damaged: dict[Path, TrainingError] = {}
+    for each in reversed(_folders(folder)):
+        try:
+            return _read(each), damaged
+        except TrainingError as error:
+            damaged[each] = error
+    return None, damaged
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a checkpoint's folder so that it is none any more; OutputError where it may not be."""
+    aside = folder.with_name(f"damaged-{folder.name}")
     try:
-        state = json.loads((last / "position.json").read_text(encoding="utf-8"))
-        machines = tuple(state["machines"])
-        position = Position(int(state["step"]), float(state["seconds"]), machines)
-        if position.step < 0:
+        shutil.rmtree(aside, ignore_errors=True)  # of another time that the same step was damaged
+        return folder.rename(aside)
+    except OSError as error:
+        raise OutputError(
+            f"cannot rename {folder}, which is damaged: {error.strerror}.",
+            hint="Choose a folder that can be written to, or copy the run to one.",
+        ) from error
+
+
+def _read(folder: Path) -> Checkpoint:
+    """Return the checkpoint in a folder; TrainingError where it is damaged."""
+    file = folder / _TENSORS
+    try:
+        state = json.loads((folder / "position.json").read_text(encoding="utf-8"))
+        position = Position(
+            int(state["step"]),
+            float(state["seconds"]),
+            tuple(state["machines"]),
+            state.get("images"),
+        )
+        if folder.name != _name(position.step):
             raise ValueError(f"its step is {position.step}")
-        return Checkpoint(last, position, str(state["sha256"]))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _damaged(last, error) from None
+        verify(file, str(state["sha256"]))
+        return Checkpoint(folder, position, load_file(file))
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError, WeightsError) as error:
+        reason = error.message if isinstance(error, WeightsError) else f"{error}."
+        raise TrainingError(
+            f"the checkpoint {folder} is damaged: {reason}",
+            hint="No checkpoint of this run is whole: start another run.",
+        ) from None
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
@@ -129,13 +169,9 @@ def load_optimizer(
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
+def _name(step: int | None) -> str:
+    return f"step-{step:08d}" if step is not None else ""
+
+
 def _folders(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"))
-
-
-def _damaged(folder: Path, error: Exception) -> TrainingError:
-    reason = error.message if isinstance(error, WeightsError) else f"{error}."
-    return TrainingError(
-        f"the checkpoint {folder} is damaged: {reason}",
-        hint="Delete that folder and run again: it goes on from the one before, if there is one.",
-    )

@@ -1,65 +1,65 @@
-"""Devices, processes and precision, by accelerate: nothing else here knows how many train."""
+"""What training asks of device, processes and precision: nothing else here knows of them."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import platform
 import re
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
-from accelerate import PartialState  # type: ignore[import-untyped]
-from accelerate.utils import reduce  # type: ignore[import-untyped]
+import torch.distributed as dist
 from torch import Tensor, nn
 
-from genzoo.errors import ConfigError, DeviceError, UnsupportedError
-from genzoo.loading import find_device
+from genzoo.devices import tf32
+from genzoo.errors import ConfigError, UnsupportedError
+from genzoo.processes import join
+from genzoo.registry.training_config import TrainingConfig
+from genzoo.training.batch_norm import with_global_batch_norm
 
 __all__ = ["Engine"]
 
-_REFUSED = ("DEEPSPEED", "FSDP", "MEGATRON_LM")  # each cuts up weights that a phase needs whole
+_LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Engine:
-    """One process's place among all that train together.
+    """One process's place among all that train together, and how its networks compute.
 
     Gradients are averaged by one all-reduce after each backward, as in StyleGAN and EDM, and not by
     DistributedDataParallel, whose hooks support neither penalties (a backward inside the backward)
     nor several forwards of one network before it.
     """
 
-    def __init__(self, device: str | None, precision: str, batch_size: int) -> None:
-        for name in _REFUSED:
-            if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() in ("true", "1"):
-                raise UnsupportedError(
-                    f"genzoo does not train with {name}.",
-                    hint="Launch with torchrun, or choose multi-GPU or multi-CPU in accelerate.",
-                )
-        found = find_device(device)
-        try:
-            # Only where it is told so does accelerate join processes that train on the CPU.
-            self._state = PartialState(cpu=found.type == "cpu")
-        except (ValueError, RuntimeError) as error:
-            raise DeviceError(
-                f"cannot join the other processes: {str(error).splitlines()[0]}",
-                hint="Launch with torchrun or accelerate, or unset RANK, LOCAL_RANK, WORLD_SIZE.",
-            ) from None
-        self.processes: int = self._state.num_processes
-        self.rank: int = self._state.process_index
-        self.is_main: bool = self._state.is_main_process
-        several = self.processes > 1
-        self.device: torch.device = self._state.device if several else found
-        self.precision = precision
-        if batch_size % self.processes:
+    def __init__(self, device: str | None, settings: TrainingConfig) -> None:
+        self.all = join(device)
+        self.is_main = self.all.is_main
+        self.device = self.all.device
+        self.precision = settings.precision
+        self._channels_last = settings.channels_last
+        parts = self.all.count * settings.accumulate
+        if settings.batch_size % parts:
+            among = f"{self.all.count} processes"
+            if settings.accumulate > 1:
+                among += f" in {settings.accumulate} parts each"
             raise ConfigError(
-                f"training.batch_size {batch_size} cannot be shared by {self.processes} processes.",
-                hint=f"Use a multiple of {self.processes}: it is the size of the global batch.",
+                f"training.batch_size {settings.batch_size} cannot be shared by {among}.",
+                hint=f"Use a multiple of {parts}: it is the size of the global batch.",
             )
-        share = batch_size // self.processes
-        self.rows = slice(self.rank * share, (self.rank + 1) * share)
+        size = settings.batch_size // parts
+        start = self.all.rank * settings.accumulate * size
+        self.rows = slice(start, start + settings.accumulate * size)
         """This process's rows of each global batch."""
+        self.parts = tuple(
+            slice(first, first + size) for first in range(self.rows.start, self.rows.stop, size)
+        )
+        """They, as many at a time as are worked through at once."""
+
+    @contextlib.contextmanager
+    def exactness(self) -> Iterator[None]:
+        """Let float32 on GPUs be float32, or TF32 where that is the precision asked for."""
+        with tf32(self.precision == "tf32"):
+            yield
 
     def seed(self, seed: int) -> None:
         """Seed the generators of the CPU and of this process's device."""
@@ -71,32 +71,55 @@ class Engine:
         elif self.device.type != "cpu":
             torch.manual_seed(seed)
 
-    def autocast(self) -> AbstractContextManager[object]:
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Return the context that forwards run in."""
-        if self.precision == "bf16":
-            return torch.autocast(self.device.type, dtype=torch.bfloat16)
-        return nullcontext()
+        if dtype := _LOW.get(self.precision):
+            return torch.autocast(self.device.type, dtype=dtype)
+        return contextlib.nullcontext()
 
-    def convert_batch_norm(self, networks: nn.ModuleDict) -> nn.ModuleDict:
-        """Let BatchNorm see the global batch where several processes share it.
+    def scaler(self) -> torch.amp.GradScaler:
+        """Return what scales a phase's loss; it does nothing but for fp16.
 
-        Raises UnsupportedError for several processes on the CPU, where PyTorch cannot.
+        One for each phase: another's gradients that overflow are no reason to skip this one's step.
         """
-        if self.processes == 1:
-            return networks
-        if self.device.type != "cuda":
-            if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in networks.modules()):
-                raise UnsupportedError(
-                    "BatchNorm cannot see the global batch of several processes on the CPU.",
-                    hint="Train with one process, on GPUs, or with networks without BatchNorm.",
-                )
-            return networks
-        convert: Callable[[nn.Module], nn.ModuleDict] = nn.SyncBatchNorm.convert_sync_batchnorm
-        return convert(networks)
+        return torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+
+    def place(self, networks: nn.ModuleDict) -> nn.ModuleDict:
+        """Return networks on the device, laid out for it, their BatchNorm seeing all processes."""
+        networks = networks.to(self.device)
+        if self._channels_last:
+            networks = networks.to(memory_format=torch.channels_last)
+        if self.all.count > 1:
+            for role, network in networks.items():
+                networks[role] = with_global_batch_norm(network)
+        return networks
+
+    def compile(self, networks: nn.ModuleDict, eager: Iterable[str]) -> None:
+        """Compile the forwards of all networks but those whose roles are in `eager`.
+
+        Raises UnsupportedError where there is no compiler for this device.
+        """
+        try:
+            torch.compile(torch.sin)(torch.zeros(2, device=self.device))
+        except Exception as error:  # whatever is missing: a C++ compiler, Triton, headers, ...
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UnsupportedError(
+                f"torch.compile does not work here: {reason}",
+                hint="Install a C++ compiler such as g++, or train without training.compile.",
+            ) from None
+        for role in networks.keys() - set(eager):
+            # Once for each shape: sizes left open would be other kernels, with other last bits.
+            networks[role].compile(dynamic=False)
+
+    def lay_out(self, images: Tensor) -> Tensor:
+        """Return images (B, C, H, W) in the order of memory that the networks are in."""
+        if self._channels_last:
+            return images.contiguous(memory_format=torch.channels_last)
+        return images
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its mean over all processes."""
-        if self.processes == 1:
+        if self.all.count == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = self.mean(torch.cat([g.reshape(-1) for g in gradients]))
@@ -106,27 +129,26 @@ class Engine:
 
     def mean(self, tensor: Tensor) -> Tensor:
         """Return the mean of a tensor over all processes."""
-        if self.processes == 1:
+        if self.all.count == 1:
             return tensor
-        averaged: Tensor = reduce(tensor, reduction="mean")
-        return averaged
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total / self.all.count
 
     def may_ask(self, step: int) -> bool:
         """Return whether to ask all processes something after this step: not always on GPUs.
 
         There an answer waits for all that the devices have yet to do.
         """
-        return self.processes == 1 or self.device.type == "cpu" or step % 10 == 0
+        return self.all.count == 1 or self.device.type == "cpu" or step % 10 == 0
 
     def anywhere(self, flag: bool) -> bool:
         """Return whether `flag` is true in any process, so that all of them act alike."""
-        if self.processes == 1:
+        if self.all.count == 1:
             return flag
-        return bool(reduce(torch.tensor(float(flag), device=self.device), reduction="sum"))
-
-    def wait(self) -> None:
-        """Wait until every process is here."""
-        self._state.wait_for_everyone()
+        raised = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(raised)
+        return bool(raised)
 
     def machine(self) -> str:
         """Return in words what this process trains on."""

@@ -14,7 +14,7 @@ from genzoo.evaluation.ruler import Ruler, open_splits
 from genzoo.registry.config import ZooConfig
 from genzoo.training.callbacks import Callback, Lines, Run
 
-__all__ = ["Evaluations", "fid_ratio_by_step"]
+__all__ = ["Evaluations", "best_step", "fid_ratio_by_step"]
 
 _FILE = "evaluations.jsonl"
 
@@ -48,6 +48,7 @@ class Evaluations(Callback):
         """Look at the real images, and start the file or go on with it."""
         self._ruler = Ruler(run.model, samples=CURVE_SAMPLES, at_most=True, splits=self._splits)
         self._lines.start(run)
+        run.best = best_step(run.folder, run.step)
 
     def on_step(self, run: Run) -> None:
         """Evaluate where it is due, and after the last step."""
@@ -62,16 +63,27 @@ class Evaluations(Callback):
                 "coverage": coverage,
             }
             self._lines.append(run, figures)
+            run.best = best_step(run.folder, run.step)
             run.announce("on_evaluation", figures)
 
 
 def fid_ratio_by_step(folder: Path) -> dict[int, float]:
     """Return the ratios that a run's evaluations found, to four digits; empty without any."""
+    return {s: float(f"{ratio:.4g}") for s, ratio in _by_step(folder, "fid_ratio").items()}
+
+
+def best_step(folder: Path, done: int) -> int | None:
+    """Return the step of the lowest FID that a run found up to `done` steps, None without any."""
+    found = {s: fid for s, fid in _by_step(folder, "fid").items() if s <= done}
+    return min(found, key=found.__getitem__, default=None)
+
+
+def _by_step(folder: Path, figure: str) -> dict[int, float]:
     path = folder / _FILE
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     found = {}
     for line in lines:
-        with contextlib.suppress(ValueError, TypeError):  # cut short by a kill, or null
+        with contextlib.suppress(ValueError, TypeError, KeyError):  # cut short by a kill, or null
             row = json.loads(line)
-            found[row["step"]] = float(f"{row['fid_ratio']:.4g}")
+            found[int(row["step"])] = float(row[figure])
     return found

@@ -12,7 +12,14 @@ from genzoo.errors import ConfigError, TrainingError
 from genzoo.objectives.base import Phase
 from genzoo.registry.training_config import ScheduleConfig, TrainingConfig
 
-__all__ = ["build_optimizer", "check_phases", "learning_rate_factor", "set_learning_rate"]
+__all__ = [
+    "build_optimizer",
+    "check_names",
+    "clip",
+    "is_due",
+    "learning_rate_factor",
+    "set_learning_rate",
+]
 
 _CLASSES: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -23,14 +30,39 @@ _CLASSES: dict[str, type[torch.optim.Optimizer]] = {
 _FUSED = {"adam", "adamw", "sgd"}  # one kernel for all parameters, on the CPU too; RMSprop has none
 
 
-def check_phases(config: TrainingConfig, phases: Sequence[Phase]) -> None:
-    """Raise ConfigError where `optimizers` names a phase that the objective does not have."""
+def check_names(config: TrainingConfig, phases: Sequence[Phase]) -> None:
+    """Raise ConfigError where training names a phase, or a role, that the objective has not."""
     names = [phase.name for phase in phases]
-    if unknown := sorted(set(config.optimizers) - set(names)):
-        raise ConfigError(
-            f"training.optimizers.{unknown[0]}: the objective has no such phase.",
-            hint=f"Its phases: {', '.join(names)}.",
-        )
+    roles = sorted(frozenset().union(*(phase.trains for phase in phases)))
+    asked = [(f"optimizers.{name}", name, "phase", names) for name in sorted(config.optimizers)]
+    asked += [
+        (f"pauses.{place}.phase: {pause.phase}", pause.phase, "phase", names)
+        for place, pause in enumerate(config.pauses)
+    ]
+    asked += [
+        (f"resets.{place}.role: {reset.role}", reset.role, "role", roles)
+        for place, reset in enumerate(config.resets)
+    ]
+    for path, name, kind, known in asked:
+        if name not in known:
+            raise ConfigError(
+                f"training.{path}: the objective has no such {kind}.",
+                hint=f"Its {kind}s: {', '.join(known)}.",
+            )
+
+
+def is_due(config: TrainingConfig, phase: Phase, step: int) -> bool:
+    """Return whether a phase runs at `step`, counted from 0."""
+    rests = any(p.phase == phase.name and p.start <= step < p.stop for p in config.pauses)
+    return (step + 1) % phase.every == 0 and not rests
+
+
+def clip(config: TrainingConfig, parameters: Sequence[nn.Parameter]) -> None:
+    """Clip the gradients of parameters, each value and then their norm, where it is asked for."""
+    if config.clip_value is not None:
+        nn.utils.clip_grad_value_(parameters, config.clip_value)
+    if config.clip_norm is not None:
+        nn.utils.clip_grad_norm_(parameters, config.clip_norm)
 
 
 def build_optimizer(

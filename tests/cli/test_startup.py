@@ -23,6 +23,7 @@ HEAVY = {"torch", "torchvision", "numpy"}
         ["--help"],
         ["info", "dcgan-mnist"],
         ["plugins"],
+        ["runs", "."],
         ["--version"],
     ],
     ids=" ".join,

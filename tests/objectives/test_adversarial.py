@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from genzoo.errors import PluginError
 from genzoo.noise import Noise, StepNoise
-from genzoo.objectives.adversarial import Adversarial, losses
+from genzoo.objectives.adversarial import Adversarial
 from genzoo.objectives.base import Batch, CanEncode, CanInterpolate, HasLogLikelihood, Phase
 from genzoo.objectives.configs import AdversarialConfig
+from genzoo.objectives.losses import losses
 
 BATCH, LATENT, PIXELS, CLASSES = 5, 3, 4, 2
 
@@ -159,6 +160,25 @@ def test_lazy_penalties_come_every_so_often_and_as_much_stronger(step: int) -> N
         assert penalty == 0
     else:
         assert penalty == pytest.approx(4 * 0.5 * logs["r1"].item())
+
+
+def test_lazy_penalties_come_to_the_same_gradient_over_their_period() -> None:
+    """Karras et al. 2020, section 3.1: regularization every k-th step changes no balance."""
+
+    def pull(every: int) -> Tensor:
+        adversarial = objective(penalties={"r1": 0.5, "r2": 0.25, "every": every})
+        networks = make_networks()
+        weight = discriminator_of(networks).linear.weight
+        total = torch.zeros_like(weight)
+        for step in range(8):
+            loss, _ = adversarial.loss("discriminator", networks, make_batch(), step)
+            plain, _ = objective().loss("discriminator", networks, make_batch(), step)
+            total += torch.autograd.grad(loss - plain, weight)[0]
+        return total
+
+    assert pull(1).abs().min() > 0
+    for every in (2, 4, 8):
+        torch.testing.assert_close(pull(every), pull(1))
 
 
 @pytest.mark.parametrize(("step", "weight"), [(0, 2.0), (50, 1.1), (100, 0.2), (500, 0.2)])

@@ -1,4 +1,4 @@
-"""What the discriminator sees: shifted and cut images, real and generated alike."""
+"""What the discriminator sees: coloured, shifted and cut images, real and generated alike."""
 
 from __future__ import annotations
 
@@ -48,8 +48,55 @@ def test_a_rectangle_of_the_size_asked_for_is_cut_out() -> None:
     assert ((cut == 0) == (cut[:, :1] == 0)).all()  # all channels alike
 
 
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_colours_change_as_far_as_in_the_paper_and_no_further(strength: float) -> None:
+    """Brightness by -0.5 to 0.5, saturation by a factor of 0 to 2, contrast by one of 0.5 to 1.5.
+
+    Each is read off an image: its mean level tells the brightness, the distances of the pixels'
+    grey from that level the contrast, and those of their channels from their grey the rest.
+    """
+    images = torch.rand(COUNT, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    changed = augment(images, AugmentationConfig(colour=strength), make_noise())
+
+    def parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        level, grey = x.mean(dim=(1, 2, 3)), x.mean(dim=1, keepdim=True)
+        return level, (grey - level[:, None, None, None]).flatten(1), (x - grey).flatten(1)
+
+    (level, grey, chroma), (new_level, new_grey, new_chroma) = parts(images), parts(changed)
+    brightness = new_level - level
+    contrast = (new_grey * grey).sum(1) / (grey * grey).sum(1)
+    saturation = (new_chroma * chroma).sum(1) / (chroma * chroma).sum(1) / contrast
+    torch.testing.assert_close(new_grey, contrast[:, None] * grey, rtol=1e-4, atol=1e-5)
+    rest = (contrast * saturation)[:, None] * chroma
+    torch.testing.assert_close(new_chroma, rest, rtol=1e-4, atol=1e-5)
+    for found, middle, reach in ((brightness, 0, 0.5), (saturation, 1, 1), (contrast, 1, 0.5)):
+        away = (found - middle) / (reach * strength)
+        assert -1 - 1e-4 < away.min() < -0.97
+        assert 0.97 < away.max() < 1 + 1e-4
+        assert away.std().item() == pytest.approx(3**-0.5, rel=0.1)  # that of a uniform one
+    assert torch.corrcoef(torch.stack([brightness, saturation, contrast])).triu(1).abs().max() < 0.2
+
+
+def test_grey_images_have_no_saturation_to_change() -> None:
+    images = torch.rand(COUNT, 1, 4, 4)
+    changed = augment(images, AugmentationConfig(colour=1.0), make_noise())
+    before, after = (x.flatten(1) - x.flatten(1).mean(1, keepdim=True) for x in (images, changed))
+    contrast = (after * before).sum(1) / (before * before).sum(1)
+    assert 0.5 <= contrast.min() < 0.55
+    assert 1.45 < contrast.max() <= 1.5
+
+
+def test_gradients_pass_through_colours_to_every_pixel() -> None:
+    images = torch.rand(5, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+
+    def coloured(x: Tensor) -> Tensor:
+        return augment(x, AugmentationConfig(colour=1.0), make_noise(5))
+
+    assert torch.autograd.gradcheck(coloured, images)
+
+
 def test_what_is_done_to_an_image_hangs_on_no_other() -> None:
-    config = AugmentationConfig(translation=0.25, cutout=0.5)
+    config = AugmentationConfig(colour=1.0, translation=0.25, cutout=0.5)
     images = torch.rand(6, 1, 8, 8)
     together = augment(images, config, Noise(3, range(6)))
     alone = augment(images[4:], config, Noise(3, range(4, 6)))

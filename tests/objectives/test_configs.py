@@ -4,8 +4,14 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from genzoo.objectives.adversarial import losses
-from genzoo.objectives.configs import AdversarialConfig, PenaltiesConfig, VariationalConfig
+from genzoo.objectives.configs import (
+    AdversarialConfig,
+    AugmentationConfig,
+    PenaltiesConfig,
+    VariationalConfig,
+)
+from genzoo.objectives.losses import losses
+from genzoo.registry.schema import Config
 
 
 def test_configs_are_read_without_torch_or_numpy() -> None:
@@ -34,6 +40,13 @@ def test_penalties_are_off_and_the_elbo_is_plain_unless_asked_for() -> None:
     [
         (AdversarialConfig, {"loss": "cross-entropy"}),
         (AdversarialConfig, {"discriminator_steps": 0}),
+        (AdversarialConfig, {"discriminators": 0}),
+        (AdversarialConfig, {"discriminator_focus": -1.0}),
+        (AdversarialConfig, {"spectral_norm": "generator"}),
+        (AdversarialConfig, {"label_smoothing": -0.1}),
+        (AdversarialConfig, {"instance_noise": -0.1}),
+        (AdversarialConfig, {"instance_noise_steps": -1}),
+        (AugmentationConfig, {"colour": 1.5}),
         (AdversarialConfig, {"penalties": {"r3": 1.0}}),
         (PenaltiesConfig, {"r1": -0.1}),
         (PenaltiesConfig, {"r2": float("nan")}),
@@ -47,15 +60,15 @@ def test_penalties_are_off_and_the_elbo_is_plain_unless_asked_for() -> None:
         (VariationalConfig, {"free_bits": -0.5}),
     ],
 )
-def test_impossible_values_are_refused(
-    config: type[AdversarialConfig | PenaltiesConfig | VariationalConfig], values: dict[str, object]
-) -> None:
+def test_impossible_values_are_refused(config: type[Config], values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         config.model_validate(values)
 
 
-@pytest.mark.parametrize("config", [AdversarialConfig, PenaltiesConfig, VariationalConfig])
+@pytest.mark.parametrize(
+    "config", [AdversarialConfig, AugmentationConfig, PenaltiesConfig, VariationalConfig]
+)
 def test_every_field_has_a_help_text(
-    config: type[AdversarialConfig | PenaltiesConfig | VariationalConfig],
+    config: type[Config],
 ) -> None:
     assert all(field.description for field in config.model_fields.values())

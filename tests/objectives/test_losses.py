@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from genzoo.objectives.adversarial import losses
+from genzoo.objectives.losses import losses
 
 
 def log_sigmoid(t: float) -> float:

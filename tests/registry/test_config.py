@@ -80,8 +80,8 @@ def test_numbers_in_scientific_notation_are_numbers(file: Path) -> None:
         ({"training__steps": "many"}, "training.steps: found 'many', must be a whole number."),
         ({"training__step": 5}, "training.step: unknown key. Did you mean 'steps'?"),
         (
-            {"training__precision": "fp16"},
-            "training.precision: found 'fp16', must be 'fp32' or 'bf16'.",
+            {"training__precision": "fp8"},
+            "training.precision: found 'fp8', must be 'fp32', 'tf32', 'bf16' or 'fp16'.",
         ),
         ({"training__seed": 2**63}, f"training.seed: found {2**63}, must be less than {2**63}."),
         (
@@ -221,7 +221,7 @@ def test_the_recipe_is_all_but_what_came_of_it(zoo_data: dict[str, Any]) -> None
 def test_errors_of_the_parts_name_the_file_and_the_path(file: Path) -> None:
     config = read_config(file, {"architecture.config.drop_out": 8})
     with pytest.raises(ConfigError) as caught:
-        build_networks(config)
+        build_networks(config, build_objective(config))
     assert caught.value.message == (
         f"{file}: architecture.config.drop_out: unknown key. Did you mean 'dropout'?"
     )

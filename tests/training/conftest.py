@@ -185,6 +185,7 @@ JOBS: Mapping[str, dict[str, Any]] = {
     "interrupted-then-terminated": {"signals": [2, 15]},
     "killed-while-saving": {"file_limit": FILE_LIMIT, "deadly_limit": True},
     "disk-full": {"file_limit": FILE_LIMIT},
+    "read-only": {"read_only": True},
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 from rich.console import Console
 
 import genzoo
@@ -225,6 +225,63 @@ def test_previews_are_written_at_the_start_on_the_way_and_at_the_end(
         with Image.open(file) as picture:
             assert picture.info["step"] == str(step)
             assert picture.info["model"] == "tiny-mlp-gan"
+
+
+def test_an_animation_shows_the_previews_one_after_the_other(
+    tmp_path: Path, recipe: Recipe, train: Train
+) -> None:
+    train(recipe(training__steps=5, training__preview_every=2), tmp_path)
+    with Image.open(tmp_path / "previews.gif") as film:
+        assert film.info["loop"] == 0
+        assert b"model: tiny-mlp-gan; step: 5; seed: 0" in film.info["comment"]
+        frames = [(f.info["duration"], f.convert("RGB")) for f in ImageSequence.Iterator(film)]
+    assert [duration for duration, _ in frames] == [100, 100, 100, 2000]
+    for (_, frame), file in zip(frames, sorted(tmp_path.glob("previews/*")), strict=True):
+        with Image.open(file) as picture:
+            assert frame.tobytes() == picture.tobytes()
+
+
+def test_a_run_that_stops_has_an_animation_and_one_that_goes_on_a_longer_one(
+    tmp_path: Path, recipe: Recipe, train: Train
+) -> None:
+    config = recipe(training__steps=6, training__preview_every=2)
+    with pytest.raises(Interrupted):
+        train(config, tmp_path, Record(interrupt_at=2))
+    lengths = []
+    for resume in (False, True):
+        if resume:
+            train(config, tmp_path, resume=True)
+        with Image.open(tmp_path / "previews.gif") as film:
+            lengths.append(film.n_frames)  # type: ignore[attr-defined]
+    assert lengths == [2, 4]
+
+
+def test_a_preview_that_cannot_be_read_costs_the_animation_and_not_the_run(
+    tmp_path: Path, recipe: Recipe, train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Spoil(Callback):
+        def on_step(self, run: Run) -> None:
+            (run.folder / "previews" / "step-00000000.png").write_text("no picture")
+
+    train(recipe(training__steps=2, training__preview_every=2), tmp_path, Spoil())
+    assert (tmp_path / "trained.json").is_file()
+    assert not (tmp_path / "previews.gif").exists()
+    assert "step-00000000.png" in capfd.readouterr().err
+
+
+def test_a_preview_is_drawn_once_a_step_for_all_who_look(
+    tmp_path: Path, recipe: Recipe, train: Train
+) -> None:
+    class Twice(Callback):
+        def on_step(self, run: Run) -> None:
+            self.same = run.preview() is run.preview()
+            self.changed = getattr(self, "last", None) is not run.preview()
+            self.last = run.preview()
+
+    twice = Twice()
+    train(recipe(training__steps=3), tmp_path, twice)
+    assert twice.same
+    assert twice.changed
 
 
 @pytest.mark.parametrize(("classes", "columns"), [(10, 10), (None, 8)])

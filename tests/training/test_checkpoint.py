@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.errors import TrainingError
 from genzoo.objectives.base import Phase
 from genzoo.registry.schema import validate
 from genzoo.registry.training_config import TrainingConfig
@@ -18,8 +17,11 @@ from genzoo.training.checkpoint import (
     Position,
     load_optimizer,
     newest,
+    newest_whole,
     optimizer_tensors,
+    prune,
     save,
+    set_aside,
 )
 from genzoo.training.optimization import build_optimizer
 
@@ -100,7 +102,9 @@ def model() -> genzoo.Model:
 def write(
     folder: Path, step: int, model: genzoo.Model, tensors: Mapping[str, Tensor], keep: int = 2
 ) -> Path:
-    return save(folder, Position(step, 1.5 * step), tensors, model, keep)
+    written = save(folder, Position(step, 1.5 * step), tensors, model)
+    prune(folder, keep)
+    return written
 
 
 def test_a_checkpoint_gives_back_what_was_saved(tmp_path: Path, model: genzoo.Model) -> None:
@@ -111,10 +115,11 @@ def test_a_checkpoint_gives_back_what_was_saved(tmp_path: Path, model: genzoo.Mo
         "transposed": torch.arange(6.0).view(2, 3).t(),
     }
     folder = write(tmp_path, 3, model, tensors)
-    found = newest(tmp_path)
+    found, damaged = newest_whole(tmp_path)
     assert found is not None
+    assert not damaged
     assert (found.folder, found.position) == (folder, Position(3, 4.5))
-    read = found.tensors()
+    read = found.tensors
     assert read.keys() == tensors.keys()
     for name, tensor in tensors.items():
         assert torch.equal(read[name], tensor)
@@ -126,9 +131,10 @@ def test_a_checkpoint_gives_back_what_was_saved(tmp_path: Path, model: genzoo.Mo
 def test_tensors_that_share_memory_are_saved(tmp_path: Path, model: genzoo.Model) -> None:
     tied = torch.randn(3)
     write(tmp_path, 1, model, {"embedding": tied, "head": tied})
-    found = newest(tmp_path)
+    found, damaged = newest_whole(tmp_path)
     assert found is not None
-    assert all(torch.equal(tensor, tied) for tensor in found.tensors().values())
+    assert not damaged
+    assert all(torch.equal(tensor, tied) for tensor in found.tensors.values())
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
@@ -139,16 +145,38 @@ def test_the_newest_stay(keep: int, tmp_path: Path, model: genzoo.Model) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == names[-keep:]
 
 
+def test_the_best_stays_however_old_it_is(tmp_path: Path, model: genzoo.Model) -> None:
+    for number in (1, 2, 10, 100):
+        save(tmp_path, Position(number, 0.0), ONE, model)
+    prune(tmp_path, 1, best=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000100"]
+    prune(tmp_path, 1, best=100)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000100"]
+
+
 def test_none_is_newest_where_there_is_none(tmp_path: Path) -> None:
     assert newest(tmp_path / "missing") is None
     (tmp_path / ".step-00000003.x1").mkdir()
     assert newest(tmp_path) is None
+    assert newest_whole(tmp_path) == (None, {})
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1, 2]", '{"step": 1, "seconds": 2, "more": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[1, 2]", '{"step": 2, "seconds": 2, "more": 3}', '{"step": 9, "seconds": 2}'],
+)
 def test_a_damaged_position_is_named(text: str, tmp_path: Path, model: genzoo.Model) -> None:
-    folder = write(tmp_path, 1, model, ONE)
-    (folder / "position.json").write_text(text)
-    with pytest.raises(TrainingError, match="damaged") as raised:
-        newest(tmp_path)
-    assert str(folder) in raised.value.message
+    older, newer = (write(tmp_path, step, model, ONE) for step in (1, 2))
+    (newer / "position.json").write_text(text)
+    found, damaged = newest_whole(tmp_path)
+    assert found is not None
+    assert found.folder == older
+    assert list(damaged) == [newer]
+    assert f"{newer} is damaged" in damaged[newer].message
+
+
+def test_what_is_set_aside_is_no_checkpoint_any_more(tmp_path: Path, model: genzoo.Model) -> None:
+    for _ in range(2):  # the same step may be damaged twice
+        aside = set_aside(write(tmp_path, 2, model, ONE))
+        assert newest(tmp_path) is None
+        assert (aside / "position.json").is_file()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from genzoo.errors import OutputError, TrainingError
 from genzoo.evaluation.ruler import Ruler
 from genzoo.registry.config import ZooConfig, read_config
 from genzoo.training.callbacks import Callback, Run
-from genzoo.training.evaluations import fid_ratio_by_step
+from genzoo.training.evaluations import best_step, fid_ratio_by_step
 from genzoo.training.publish import publish
 
 Recipe = Callable[..., ZooConfig]
@@ -105,14 +106,54 @@ def test_a_resumed_run_writes_again_what_it_does_again(
     with pytest.raises(ZeroDivisionError):
         train(recipe(**SETTINGS), tmp_path, Crash(at=5), evaluate_every=2)
     assert [row["step"] for row in rows(tmp_path)] == [2, 4]
-    (last,) = (tmp_path / "checkpoints").iterdir()
-    assert last.name == "step-00000003"  # so step 4 comes again
+    for kept in (tmp_path / "checkpoints").iterdir():
+        if kept.name != "step-00000003":  # so that step 4 comes again
+            shutil.rmtree(kept)
 
     train(recipe(**SETTINGS), tmp_path, resume=True, evaluate_every=2)
     assert without_time(tmp_path) == without_time(evaluated)
     one, other = state(tmp_path), state(evaluated)
     assert all(torch.equal(one[name], other[name]) for name in other)
     assert fid_ratio_by_step(tmp_path) == fid_ratio_by_step(evaluated)
+
+
+class Scores(Callback):
+    """Replaces the FID of a run's evaluations, each time before the run looks at it."""
+
+    def __init__(self, *fids: float) -> None:
+        self.fids = iter(fids)
+
+    def on_evaluation(self, run: Run, figures: Mapping[str, float | None]) -> None:
+        lines = rows(run.folder)
+        lines[-1]["fid"] = next(self.fids)
+        (run.folder / FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        run.best = best_step(run.folder, run.step)
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+
+def test_the_best_is_kept_beside_the_newest(tmp_path: Path, recipe: Recipe, train: Train) -> None:
+    config = recipe(training__steps=8, training__checkpoint_every=3, training__keep=1)
+    train(config, tmp_path, Scores(9.0, 3.0, 5.0, 3.0), evaluate_every=2)
+    assert kept(tmp_path) == ["step-00000004", "step-00000008"]
+    assert best_step(tmp_path, 8) == 4
+    assert best_step(tmp_path, 3) == 2
+    best = genzoo.load(tmp_path / "checkpoints" / "step-00000004" / "weights.safetensors")
+    assert not torch.equal(best.sample(2, seed=0), genzoo.load(tmp_path).sample(2, seed=0))
+
+
+def test_a_resumed_run_keeps_the_best_of_before(
+    tmp_path: Path, recipe: Recipe, train: Train
+) -> None:
+    """Evaluated or not."""
+    short = {"training__checkpoint_every": 2, "training__keep": 1}
+    constant = {"training__schedule": {"name": "constant"}}
+    first = recipe(training__steps=4, **short, **constant)
+    train(first, tmp_path, Scores(3.0, 9.0), evaluate_every=2)
+    train(recipe(training__steps=6, **short, **constant), tmp_path, resume=True)
+    assert kept(tmp_path) == ["step-00000002", "step-00000006"]
 
 
 def test_a_line_cut_short_by_a_kill_is_dropped(

@@ -13,7 +13,7 @@ from genzoo.registry.schema import validate
 from genzoo.registry.training_config import ScheduleConfig, TrainingConfig
 from genzoo.training.optimization import (
     build_optimizer,
-    check_phases,
+    check_names,
     learning_rate_factor,
     set_learning_rate,
 )
@@ -95,7 +95,7 @@ def test_a_phase_can_have_an_optimizer_of_its_own() -> None:
 def test_an_optimizer_for_no_phase_is_refused() -> None:
     config = training(optimizers={"third": {"name": "adam"}})
     with pytest.raises(ConfigError, match=r"training\.optimizers\.third") as raised:
-        check_phases(config, PHASES)
+        check_names(config, PHASES)
     assert "first, second" in raised.value.hint
 
 

@@ -19,14 +19,40 @@ Recipe = Callable[..., ZooConfig]
 Train = Callable[..., genzoo.Model]
 State = Callable[[Path], dict[str, Tensor]]
 
+RESETS = [{"role": "generator", "every": 2}]
 JOBS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "adversarial": ("mlp-gan", {}),
-    "variational": ("vae", {"training__steps": 5}),
+    "mlp-gan": ("mlp-gan", {}),
+    "dcgan": ("dcgan", {}),
+    "vae": ("vae", {"training__steps": 5}),
+    "transformer-gan": ("transformer-gan", {"training__steps": 5}),
+    "free-bits": ("vae", {"training__steps": 5, "objective__config": {"free_bits": 0.05}}),
+    "stabilized": (
+        "mlp-gan",
+        {
+            "training__steps": 5,
+            "objective__config": {
+                "label_smoothing": 0.1,
+                "discriminators": 2,
+                "discriminator_focus": 2.0,
+                "spectral_norm": "both",
+                "instance_noise": 0.1,
+                "augmentation": {"colour": 1.0},
+            },
+        },
+    ),
     "clipped": ("mlp-gan", {"training__steps": 5, "training__clip_norm": 0.01}),
-    "batch-norm": ("dcgan", {}),
+    "in-parts": ("mlp-gan", {"training__steps": 5, "training__accumulate": 2}),
+    "reset": ("mlp-gan", {"training__steps": 5, "training__resets": RESETS}),
     "odd": ("mlp-gan", {"training__batch_size": 7}),
+    "odd-parts": ("mlp-gan", {"training__batch_size": 6, "training__accumulate": 2}),
     "interrupted": ("toy", {"objective__config": {"interrupt_at": 7, "process": 1}}),
     "not-finite": ("toy", {"objective__config": {"nan_at": 13, "process": 1}}),
+}
+
+
+OPTIONS: Mapping[str, dict[str, Any]] = {
+    "mlp-gan": {"tensorboard": True},
+    "vae": {"evaluate_every": 2},
 }
 
 
@@ -43,7 +69,7 @@ def folder(
     for name, (architecture, settings) in JOBS.items():
         file = folder / f"{name}.yaml"
         file.write_text(yaml.safe_dump(recipe(architecture, **settings).recipe()))
-        listing[name] = (str(file), name == "adversarial")
+        listing[name] = (str(file), OPTIONS.get(name, {}))
     (folder / "jobs.json").write_text(json.dumps(listing))
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     script = Path(__file__).parent / "two_processes.py"
@@ -60,13 +86,16 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("name", ["adversarial", "variational", "clipped"])
+SHARED = [name for name in JOBS if not name.startswith(("odd", "interrupted", "not-finite"))]
+
+
+@pytest.mark.parametrize("name", SHARED)
 def test_two_processes_train_what_one_would(
     name: str, folder: Path, tmp_path: Path, recipe: Recipe, train: Train, state: State
 ) -> None:
     assert [ending for ending, _ in endings(folder, name)] == ["finished", "finished"]
     architecture, settings = JOBS[name]
-    train(recipe(architecture, **settings), tmp_path)
+    train(recipe(architecture, **settings), tmp_path, **OPTIONS.get(name, {}))
     two, one = state(folder / name), state(tmp_path)
     assert two.keys() == one.keys()
     for key, tensor in one.items():
@@ -76,27 +105,34 @@ def test_two_processes_train_what_one_would(
         assert {k: ours[k] for k in losses} == pytest.approx(losses, rel=1e-4)
 
 
+def test_the_main_process_alone_evaluates(folder: Path) -> None:
+    rows = [json.loads(line) for line in (folder / "vae/evaluations.jsonl").open()]
+    assert [row["step"] for row in rows] == [2, 4, 5]
+    assert all(row["fid_ratio"] > 1 for row in rows)
+    best = min(rows, key=lambda row: row["fid"])["step"]
+    assert (folder / f"vae/checkpoints/step-{best:08}").is_dir()
+
+
 def test_the_main_process_alone_writes_and_hears(folder: Path) -> None:
-    assert [steps for _, steps in endings(folder, "adversarial")] == [20, 0]
-    run = folder / "adversarial"
+    assert [steps for _, steps in endings(folder, "mlp-gan")] == [20, 0]
+    run = folder / "mlp-gan"
     assert len(list((run / "tensorboard").iterdir())) == 1
     assert [line["step"] for line in lines(run)] == [4, 8, 12, 16, 20]
     record = json.loads((run / "trained.json").read_text())
     assert (record["processes"], record["images"]) == (2, 20 * 8)
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(folder: Path) -> None:
-    for ending, _ in endings(folder, "odd"):
-        assert ending.startswith("ConfigError: training.batch_size 7 cannot be shared")
-        assert "multiple of 2" in ending
-    assert not (folder / "odd").exists()
-
-
-def test_batch_norm_that_would_see_a_part_of_the_batch_is_refused(folder: Path) -> None:
-    for ending, _ in endings(folder, "batch-norm"):
-        assert ending.startswith("UnsupportedError: BatchNorm cannot see the global batch")
-        assert "one process" in ending
-    assert not (folder / "batch-norm").exists()
+@pytest.mark.parametrize(
+    ("name", "batch", "parts"),
+    [("odd", "7", "multiple of 2"), ("odd-parts", "6", "multiple of 4")],
+)
+def test_a_batch_that_cannot_be_shared_is_refused(
+    name: str, batch: str, parts: str, folder: Path
+) -> None:
+    for ending, _ in endings(folder, name):
+        assert ending.startswith(f"ConfigError: training.batch_size {batch} cannot be shared")
+        assert parts in ending
+    assert not (folder / name).exists()
 
 
 @pytest.mark.parametrize(

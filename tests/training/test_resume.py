@@ -85,10 +85,31 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("dcgan", {"training__ema": None}),
     ("mlp-gan", {"training__precision": "bf16"}),
     ("mlp-gan", {"objective__config__discriminator_steps": 3}),
+    ("dcgan", {"objective__config__spectral_norm": "both"}),
+    ("mlp-gan", {"objective__config__discriminators": 2, "training__precision": "bf16"}),
+    (
+        "mlp-gan",
+        {
+            "objective__config__instance_noise": 0.1,
+            "objective__config__instance_noise_steps": 6,
+            "objective__config__augmentation__colour": 1.0,
+        },
+    ),
     ("mlp-gan", {"architecture__config__dropout": 0.5}),
     ("mlp-gan", {"classes": None}),
     ("mlp-gan", {"training__seed": 2**63 - 1, "training__clip_norm": 0.1}),
     ("toy", {"objective__config__every": 2}),
+    ("mlp-gan", {"training__precision": "fp16"}),
+    ("dcgan", {"training__channels_last": True, "training__ema": None}),
+    ("mlp-gan", {"training__accumulate": 4, "training__clip_value": 1e-3}),
+    ("mlp-gan", {"training__resets": [{"role": "generator", "every": 3}]}),
+    (
+        "mlp-gan",
+        {
+            "training__resets": [{"role": "discriminator", "every": 6, "what": "optimizer"}],
+            "training__pauses": [{"phase": "discriminator", "start": 2, "stop": 6}],
+        },
+    ),
 ]
 
 
@@ -199,3 +220,9 @@ def test_metrics_have_every_line_once(copied: Copied, recipe: Recipe, train: Tra
     assert [row["step"] for row in rows] == [4, 8, 12, 16, 20]
     seconds = [row["seconds"] for row in rows]
     assert seconds == sorted(seconds)
+
+
+def test_killed_at_random_moments_it_gives_the_same_bits(launch: Callable[..., str]) -> None:
+    """The short form; the file itself, without arguments, is the long one."""
+    said = launch(Path(__file__).parent / "killed_at_random.py", "--kills=2", "--steps=40")
+    assert said.count("kills: the same bits") == 4

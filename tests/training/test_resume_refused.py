@@ -97,21 +97,41 @@ def lose_tensors(folder: Path) -> None:
 
 @pytest.mark.parametrize("damage", [damage_tensors, damage_position, lose_tensors])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_will_do(
-    damage: Callable[[Path], None], tmp_path: Path, recipe: Recipe, train: Train, state: State
+    damage: Callable[[Path], None],
+    tmp_path: Path,
+    recipe: Recipe,
+    train: Train,
+    state: State,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     config = recipe(training__steps=6, training__checkpoint_every=2)
     train(config, tmp_path / "resumed")
     train(config, tmp_path / "straight")
-    newest = tmp_path / "resumed" / "checkpoints" / "step-00000006"
-    damage(newest)
-    with pytest.raises(TrainingError, match="damaged") as raised:
-        train(config, tmp_path / "resumed", resume=True)
-    assert str(newest) in raised.value.message
-    assert "Delete" in raised.value.hint
-    shutil.rmtree(newest)
+    checkpoints = tmp_path / "resumed" / "checkpoints"
+    damage(checkpoints / "step-00000006")
     train(config, tmp_path / "resumed", resume=True)
+    said = capsys.readouterr().err
+    assert f"{checkpoints / 'step-00000006'} is damaged" in said
+    assert "It is damaged-step-00000006 now." in said
+    assert f"going on from {checkpoints / 'step-00000004'}, after step 4." in said
+    assert (checkpoints / "damaged-step-00000006").is_dir()
     resumed, straight = (state(tmp_path / name) for name in ("resumed", "straight"))
     assert [key for key in straight if not torch.equal(resumed[key], straight[key])] == []
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_again_in_silence(
+    tmp_path: Path, recipe: Recipe, train: Train
+) -> None:
+    config = recipe(training__steps=4, training__checkpoint_every=2)
+    train(config, tmp_path)
+    for folder in tmp_path.glob("checkpoints/step-*"):
+        damage_tensors(folder)
+    before = (tmp_path / "weights.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match="step-00000004 is damaged") as raised:
+        train(config, tmp_path, resume=True)
+    assert "start another run" in raised.value.hint
+    assert (tmp_path / "weights.safetensors").read_bytes() == before
+    assert len(list(tmp_path.glob("checkpoints/step-*"))) == 2
 
 
 def test_a_checkpoint_of_other_networks_is_refused(

@@ -36,11 +36,13 @@ def test_a_run_leaves_these_files(tmp_path: Path, recipe: Recipe, train: Train) 
     train(recipe(training__steps=4, training__checkpoint_every=2, training__keep=1), tmp_path)
     files = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
     assert files == [
+        ".lock",
         "checkpoints/step-00000004/position.json",
         "checkpoints/step-00000004/training.safetensors",
         "checkpoints/step-00000004/weights.safetensors",
         "config.yaml",
         "metrics.jsonl",
+        "previews.gif",
         "previews/step-00000000.png",
         "previews/step-00000004.png",
         "trained.json",

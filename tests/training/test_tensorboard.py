@@ -42,9 +42,19 @@ def test_tensorboard_shows_figures_and_previews(
         tensorboard=True,
     )
     shown = events(tmp_path)
-    assert shown["generator/loss"] == [2, 4, 5]
+    phases = ("discriminator", "generator")
+    for name in (f"{p}/{f}" for p in phases for f in ("loss", "grad_norm", "lr")):
+        assert shown[name] == [2, 4, 5]
+    assert shown["discriminator/accuracy"] == [2, 4, 5]
     assert shown["images_per_second"] == [2, 4, 5]
     assert shown["preview"] == [2, 4, 5]
+
+
+def test_tensorboard_shows_evaluations(tmp_path: Path, recipe: Recipe, train: Train) -> None:
+    config = recipe(training__steps=4)
+    train(config, tmp_path, tensorboard=True, evaluate_every=2)
+    shown = events(tmp_path)
+    assert shown["evaluation/fid"] == shown["evaluation/coverage"] == [2, 4]
 
 
 def test_tensorboard_shows_every_step_of_a_resumed_run_once(

@@ -88,9 +88,9 @@ def test_the_cores_own_watchers_come_by_the_hook() -> None:
     known = registry().callbacks
     owners = {name: registry().owner("callbacks", name).name for name in known}
     assert {name for name, owner in owners.items() if owner == "genzoo"} == {
-        *("metrics", "previews", "progress", "tensorboard")
+        *("alarms", "metrics", "previews", "progress", "tensorboard")
     }
-    assert [spec.name for spec in chosen()] == ["metrics", "previews", "progress"]
+    assert {spec.name for spec in chosen()} == {"alarms", "metrics", "previews", "progress"}
 
 
 def test_they_are_called_by_rising_order_and_then_by_name(

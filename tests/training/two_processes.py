@@ -1,6 +1,6 @@
 """Trainings that two processes share, launched by torchrun: two_processes.py JOBS OUTPUT.
 
-JOBS is a JSON map of names to [config, whether with TensorBoard]. Each process writes how each job
+JOBS is a JSON map of names to [config, options of genzoo.train]. Each process writes how each job
 ended, and of how many steps its callback heard, to OUTPUT/RANK.json.
 """
 
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import genzoo
 from genzoo.training.callbacks import Callback, Run
@@ -24,13 +25,11 @@ class Count(Callback):
         self.steps += 1
 
 
-def ending(config: str, output: Path, tensorboard: bool) -> tuple[str, int]:
+def ending(config: str, output: Path, options: dict[str, Any]) -> tuple[str, int]:
     """Return how a training ended in this process, and the steps that its callback heard of."""
     count = Count()
     try:
-        genzoo.train(
-            config, output, device="cpu", progress=False, tensorboard=tensorboard, callbacks=[count]
-        )
+        genzoo.train(config, output, device="cpu", progress=False, callbacks=[count], **options)
         text = "finished"
     except (genzoo.GenzooError, KeyboardInterrupt) as error:
         text = f"{type(error).__name__}: {error}"

@@ -1,0 +1,58 @@
+"""One run folder, one run: a lock that goes with its process, however that ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from genzoo.errors import OutputError
+
+__all__ = ["LOCK", "is_running", "locked"]
+
+LOCK = ".lock"
+"""The file of a run folder that a training holds as long as it lives."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run folder, which is made where it is not there.
+
+    Raises OutputError where another training holds it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # A moment, because who asks whether it is held holds it as long.
+        lock = FileLock(folder / LOCK, timeout=1)
+        lock.acquire()
+    except Timeout:
+        raise OutputError(
+            f"another training is at work in {folder}.",
+            hint="Wait for it, stop it, or choose another folder with --output.",
+        ) from None
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {folder}: {error.strerror or error}.",
+            hint="Choose a place that can be written, with room left.",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_running(folder: Path) -> bool:
+    """Return whether a training is at work in a run folder, as far as this machine can tell."""
+    if not (folder / LOCK).is_file():
+        return False
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:  # a folder that may be read and not written to holds nobody's lock of ours
+        return False
+    lock.release()
+    return False
