@@ -12,6 +12,11 @@ MODELS  := $(BIN)/genzoo list --json | $(BIN)/python -c "import json, sys; \
   print(*(m['name'] + (':--labels=0-9' if m['classes'] == 10 else ':') \
           for m in json.load(sys.stdin) if m['available']))"
 
+# What benchmarks stand beside: in an environment on top of ours, for they bring modules that are in
+# the way of ours, `tests` and `dataclasses`.
+PEERS   := build/peers
+BENCH   ?=
+
 # For what needs a dataset: its folder, where it is not that of GENZOO_DATA or the user's cache.
 DATA    ?=
 WORTH   ?= build/evaluations
@@ -28,8 +33,8 @@ help:
 	@echo "make pictures  draw the pictures and charts that are stale, from weights and zoo configs"
 	@echo "make evaluations [DATA=FOLDER]  measure all models, write their cards, then docs and pictures"
 	@echo "make extractors [DATA=FOLDER]   train the classifiers that evaluation looks through"
-	@echo "make bench   measure, side by side"
-	@echo "make clean   remove $(VENV), $(OUT)/ and caches"
+	@echo "make bench [DATA=FOLDER] [BENCH=OPTIONS]  measure beside peers, into build/bench.json"
+	@echo "make clean   remove $(VENV), $(PEERS), $(OUT)/ and caches"
 
 $(VENV)/.users: $(PROJECTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -40,8 +45,13 @@ $(VENV)/.developers: $(VENV)/.users
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.developers
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+$(PEERS)/.ready: $(VENV)/.users
+	$(BIN)/python -m venv $(PEERS)
+	$(BIN)/python -c "import sysconfig; \
+	  ours = sysconfig.get_path('purelib'); \
+	  theirs = sysconfig.get_path('purelib', vars={'base': '$(abspath $(PEERS))'}); \
+	  open(theirs + '/ours.pth', 'w').write(f'import site; site.addsitedir({ours!r})\n')"
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
 demo: $(VENV)/.users
@@ -83,9 +93,8 @@ extractors: $(VENV)/.users
 	for name in mnist fashion-mnist digits; do \
 	  $(BIN)/python -m genzoo.evaluation.train_extractor $$name $(FOLDER) || exit; done
 
-bench: $(VENV)/.bench
-	$(BIN)/python benchmarks/listing.py
-	$(BIN)/python benchmarks/training.py
+bench: $(PEERS)/.ready
+	$(PEERS)/bin/python benchmarks/all.py --output build/bench.json $(FOLDER) $(BENCH)
 
 clean:
-	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) $(OUT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

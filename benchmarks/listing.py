@@ -1,23 +1,19 @@
-"""How long listing a zoo takes: `genzoo list` beside timm, alternating, from cold interpreters."""
+"""How long it takes to list a zoo: genzoo, timm and torchvision, each from a cold interpreter."""
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import subprocess
 import sys
-import time
+
+from side_by_side import Row, SideError, bench_parser, cold, report
 
 GENZOO = [sys.executable, "-m", "genzoo", "list"]
-TIMM = [sys.executable, "-c", "import timm; timm.list_models()"]
+PEERS = {
+    "timm.list_models()": "import timm; timm.list_models()",
+    "torchvision.models.list_models()": "import torchvision; torchvision.models.list_models()",
+}
+MUST = {"timm.list_models()": 0.1}
 FORBIDDEN = ("torch", "torchvision", "numpy")
-
-
-def seconds(command: list[str]) -> float:
-    """Return the wall-clock time of one run of a command."""
-    start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
 
 
 def imported(command: list[str]) -> set[str]:
@@ -29,19 +25,23 @@ def imported(command: list[str]) -> set[str]:
 
 
 def main() -> None:
-    """Print both times and their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
-    for command in (GENZOO, TIMM):  # the first run of each fills the page cache
-        seconds(command)
-    pairs = [(seconds(GENZOO), seconds(TIMM)) for _ in range(repeats)]
-    ours, theirs = (statistics.median(times) for times in zip(*pairs, strict=True))
-    found = sorted(imported(GENZOO) & set(FORBIDDEN))
-    heavy = ", ".join(found) or "none"
-    print(f"genzoo list         {ours:.3f} s   imports of {', '.join(FORBIDDEN)}: {heavy}")
-    print(f"timm.list_models()  {theirs:.3f} s")
-    print(f"ratio               {ours / theirs:.3f}   (medians of {repeats}, alternating)")
+    """Print a row for each peer."""
+    given = bench_parser(__doc__, rounds=7).parse_args()
+    heavy = ", ".join(sorted(imported(GENZOO) & set(FORBIDDEN))) or "none"
+    note = f"imports of {', '.join(FORBIDDEN)} by genzoo list: {heavy}"
+    rows = []
+    for name, code in PEERS.items():
+        bound = MUST.get(name)
+        row = Row(
+            f"genzoo list, {name}", unit="s", must=("<=", bound) if bound else None, note=note
+        )
+        try:
+            rows.append(
+                cold(row, GENZOO, [sys.executable, "-c", code], given.rounds, clock=given.clock)
+            )
+        except SideError as error:
+            rows.append(Row(row.name, note=f"does not run: {error}"))
+    report(rows, given.json)
 
 
 if __name__ == "__main__":

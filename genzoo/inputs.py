@@ -11,10 +11,16 @@ from torch import Tensor
 from genzoo.errors import LabelError, UnsupportedError
 from genzoo.registry.config import ZooConfig
 
-__all__ = ["Labels", "check_inputs", "check_labels"]
+__all__ = ["Labels", "check_batch_size", "check_inputs", "check_labels"]
 
 Labels = int | Sequence[int] | Tensor | None
 """One class for all images, or classes handed out in turn: image i gets labels[i % len]."""
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Raise UnsupportedError for a batch size that is not a whole number above 0."""
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UnsupportedError(f"batch_size is {batch_size!r}.", hint="Use 1 or more.")
 
 
 def check_inputs(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from genzoo._version import __version__
 from genzoo.errors import UnsupportedError
-from genzoo.inputs import Labels, check_inputs, check_labels
+from genzoo.inputs import Labels, check_batch_size, check_inputs, check_labels
 from genzoo.noise import Noise, seed_or_any
 from genzoo.objectives.base import (
     CanEncode,
@@ -287,8 +287,7 @@ def _rows(labels: Tensor | None, rows: range) -> Tensor | None:
 
 
 def _batches(n: int, batch_size: int) -> Iterator[range]:
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise UnsupportedError(f"batch_size is {batch_size!r}.", hint="Use 1 or more.")
+    check_batch_size(batch_size)
     return (range(start, min(start + batch_size, n)) for start in range(0, n, batch_size))
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import operator
 import secrets
 import zlib
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -66,6 +66,18 @@ def _generator(seed: int, stream: str, call: int, counter: int) -> np.random.Gen
     return np.random.Generator(np.random.Philox(key=key, counter=start))
 
 
+def _set_row_by_row(
+    generator: np.random.Generator, call: int, indices: Sequence[int]
+) -> Iterator[np.random.Generator]:
+    """Yield the generator, as `_generator` would make it for each index: it is slower to make."""
+    bits = generator.bit_generator
+    fresh = cast(dict[str, Any], bits.state)
+    for index in indices:
+        fresh["state"]["counter"] = np.array([0, call, index, 0], dtype=np.uint64)
+        bits.state = fresh
+        yield generator
+
+
 class Noise:
     """Row i comes from (seed, indices[i]) alone: not from the other rows or the device.
 
@@ -89,10 +101,11 @@ class Noise:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def _rows(self) -> list[np.random.Generator]:
+    def _rows(self) -> Iterator[np.random.Generator]:
+        """Yield a generator for each row, to be used before the next one is asked for."""
         call = self._calls
         self._calls += 1
-        return [_generator(self.seed, self.stream, call, index) for index in self.indices]
+        return _set_row_by_row(_generator(self.seed, self.stream, call, 0), call, self.indices)
 
     def normal(self, *shape: int) -> Tensor:
         """Return float32 (N, *shape), standard normal."""

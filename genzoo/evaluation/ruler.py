@@ -31,6 +31,7 @@ from genzoo.evaluation.sources import (
     shuffled,
     thumbnails,
 )
+from genzoo.inputs import check_batch_size
 from genzoo.model import Model
 from genzoo.processes import ALONE, Processes
 from genzoo.registry.config import ZooConfig
@@ -95,6 +96,7 @@ class Ruler:
         self.split, self.seed, self.progress = split, seed, progress
         values = model.image.channels * model.image.height * model.image.width
         self.batch_size = max(1, _VALUES // values) if batch_size is None else batch_size
+        check_batch_size(self.batch_size)
         spec = find_extractor(self.dataset, extractor)
         self.spec, self.extractor = spec, load_extractor(spec, model.device)
         splits = splits or open_splits(model.config, dataset, split, data)

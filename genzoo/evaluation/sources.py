@@ -15,6 +15,7 @@ from genzoo.data.load import load_dataset, load_named
 from genzoo.devices import tf32
 from genzoo.errors import ConfigError, DataError, PluginError, UnsupportedError
 from genzoo.evaluation.features import FeatureExtractor
+from genzoo.inputs import check_batch_size
 from genzoo.model import Model
 from genzoo.noise import check_seed
 from genzoo.registry.config import ZooConfig
@@ -149,8 +150,7 @@ def open_split(
 
 def real(dataset: ImageDataset, rows: Sequence[int], batch_size: int) -> Iterator[LabelledImages]:
     """Yield uint8 images (b, C, H, W) of these rows of a dataset, and their labels (b,) or None."""
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise UnsupportedError(f"batch_size is {batch_size!r}.", hint="Use 1 or more.")
+    check_batch_size(batch_size)
     for start in range(0, len(rows), batch_size):
         chosen = torch.as_tensor(rows[start : start + batch_size])
         if isinstance(dataset, TensorImages):

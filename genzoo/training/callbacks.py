@@ -32,8 +32,7 @@ class Run:
 
     config: ZooConfig
     folder: Path
-    model: Model
-    """The networks that sample, averaged where the config says so; in eval mode."""
+    _model: Model
     step: int = 0
     """Steps done."""
     best: int | None = None
@@ -49,7 +48,16 @@ class Run:
     dataset: ImageDataset | None = field(default=None, repr=False)
     """What it trains on."""
 
+    lend: Callable[[], None] = field(default=lambda: None, repr=False)
+    """Called before the model is handed out, which may share its networks with the training."""
+
     _preview: tuple[int, Tensor] | None = field(default=None, init=False, repr=False)
+
+    @property
+    def model(self) -> Model:
+        """The networks that sample, averaged where the config says so; in eval mode."""
+        self.lend()
+        return self._model
 
     @property
     def steps(self) -> int:

@@ -13,6 +13,8 @@ from genzoo.training.engine import Engine
 
 __all__ = ["Figures"]
 
+_MOST = 100  # values of a figure that are kept apart: one sum is cheaper than as many additions
+
 
 class Figures:
     """Means of what the steps report, and the time they take; no wait for the device but `take`."""
@@ -20,7 +22,7 @@ class Figures:
     def __init__(self, engine: Engine, run: Run) -> None:
         self._engine = engine
         self._run = run
-        self._sums: dict[str, Tensor] = {}
+        self._held: dict[str, list[Tensor]] = {}
         self._counts: dict[str, int] = {}
         self._step = run.step
         self._start = self._last = time.perf_counter()
@@ -29,9 +31,11 @@ class Figures:
     def add(self, figures: Mapping[str, Tensor]) -> None:
         """Take in the figures of one step."""
         for name, value in figures.items():
-            seen = self._sums.get(name)
-            self._sums[name] = value if seen is None else seen + value
+            held = self._held.setdefault(name, [])
+            held.append(value)
             self._counts[name] = self._counts.get(name, 0) + 1
+            if len(held) == _MOST:
+                self._held[name] = [torch.stack(held).sum(0)]
         self._run.seconds = self._before + time.perf_counter() - self._start
 
     def take(self) -> dict[str, float]:
@@ -39,9 +43,11 @@ class Figures:
         run, now = self._run, time.perf_counter()
         run.speed = (run.step - self._step) * run.config.training.batch_size / (now - self._last)
         self._step, self._last = run.step, now
-        if not self._sums:
+        if not self._held:
             return {}
-        means = torch.stack([self._sums[k].float() / self._counts[k] for k in self._sums])
-        result = dict(zip(self._sums, self._engine.mean(means).tolist(), strict=True))
-        self._sums, self._counts = {}, {}
+        sums = [torch.stack(held).float().sum(0) for held in self._held.values()]
+        counts = torch.tensor(list(self._counts.values()), device=sums[0].device)
+        means = self._engine.mean(torch.stack(sums) / counts).tolist()
+        result = dict(zip(self._held, means, strict=True))
+        self._held, self._counts = {}, {}
         return result

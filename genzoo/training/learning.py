@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -58,7 +59,7 @@ class Learner:
         self.average = averaged(self.sampling, settings.ema) if settings.ema else None
         if settings.compile:
             engine.compile(self.networks, self.objective.twice_differentiated)
-        self._finite = torch.ones((), dtype=torch.bool, device=engine.device)
+        self._finite: bool | Tensor = True
 
     @property
     def drawn(self) -> nn.ModuleDict:
@@ -112,32 +113,43 @@ class Learner:
         for role, owned in self._trainable.items():
             for parameter in owned:
                 parameter.requires_grad_(role in phase.trains)
-        self.optimizers[phase.name].zero_grad(set_to_none=True)
-        reports = [self._backward_part(phase, step, images, labels, r) for r in self.engine.parts]
+        optimizer, scaler = self.optimizers[phase.name], self._scalers[phase.name]
+        reports = []
+        for place, rows in enumerate(self.engine.parts):
+            loss, scalars = self._loss(phase, step, images, labels, rows)
+            if place == 0:
+                # Not before the loss: memory that is freed and asked for again at once is cheap.
+                optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(scaler.scale(loss))
+            reports.append(scalars)
         if len(reports) == 1:
             return reports[0]
         return {name: torch.stack([r[name] for r in reports]).mean(0) for name in reports[0]}
 
-    def _backward_part(
+    def _loss(
         self, phase: Phase, step: int, images: Tensor, labels: Tensor | None, rows: slice
-    ) -> dict[str, Tensor]:
-        settings, first = self.config.training, self.engine.rows.start
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of some of this process's rows, weighed by their share, and scalars."""
+        settings, device = self.config.training, self.engine.device
+        parts, first = settings.accumulate, self.engine.rows.start
+        if parts > 1:
+            own = slice(rows.start - first, rows.stop - first)
+            images, labels = images[own], None if labels is None else labels[own]
         noise = StepNoise(
             settings.seed,
             step,
             stream=phase.name,
             batch_size=settings.batch_size,
             rows=rows,
-            device=self.engine.device,
+            device=device,
         )
-        own = slice(rows.start - first, rows.stop - first)
         with self.engine.autocast():
-            batch = Batch(images[own], None if labels is None else labels[own], noise)
+            batch = Batch(images, labels, noise)
             loss, scalars = self.objective.loss(phase.name, self.networks, batch, step)
-        self._finite &= loss.detach().isfinite()
-        share = loss / settings.accumulate if settings.accumulate > 1 else loss
-        torch.autograd.backward(self._scalers[phase.name].scale(share))
-        return scalars
+        value = loss.detach()
+        # On the CPU to ask is cheaper than an operation; elsewhere it is to wait for the device.
+        self._finite &= math.isfinite(value) if device.type == "cpu" else value.isfinite()
+        return loss / parts if parts > 1 else loss, scalars
 
     def _update(self, phase: Phase, step: int) -> dict[str, Tensor]:
         """Let a phase's optimizer take its step; return its figures, where they are to be told."""

@@ -20,18 +20,21 @@ LOCK = ".lock"
 def locked(folder: Path) -> Iterator[None]:
     """Hold a run folder, which is made where it is not there.
 
-    Raises OutputError where another training holds it, or it cannot be written.
+    Raises OutputError where another training holds it, or it cannot be written. A drive that knows
+    no locks is written to without.
     """
+    # A moment, because who asks whether it is held holds it as long.
+    lock = FileLock(folder / LOCK, timeout=1)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # A moment, because who asks whether it is held holds it as long.
-        lock = FileLock(folder / LOCK, timeout=1)
         lock.acquire()
     except Timeout:
         raise OutputError(
             f"another training is at work in {folder}.",
             hint="Wait for it, stop it, or choose another folder with --output.",
         ) from None
+    except NotImplementedError:
+        pass
     except OSError as error:
         raise OutputError(
             f"cannot write {folder}: {error.strerror or error}.",
@@ -52,7 +55,7 @@ def is_running(folder: Path) -> bool:
         lock.acquire()
     except Timeout:
         return True
-    except OSError:  # a folder that may be read and not written to holds nobody's lock of ours
+    except (OSError, NotImplementedError):  # it may be read and not written to, or knows no locks
         return False
     lock.release()
     return False

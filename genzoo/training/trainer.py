@@ -58,6 +58,7 @@ class Trainer:
         model = Model(config, self.learner.drawn, self.learner.objective)
         self.state = Run(config, folder, model, dataset=dataset)
         self.state.announce = self._call
+        self.state.lend = self._lend
         self.machines: tuple[str, ...] = (self.engine.machine(),)
         """What the run ran on, session by session, each named once."""
         self._evaluate_every = evaluate_every
@@ -148,6 +149,8 @@ class Trainer:
 
     def train_step(self, step: int, images: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         """Run every phase that is due at `step` on a batch; return its figures as `phase/name`."""
+        if not self.learner.sampling.training:  # lent to a callback
+            self.learner.sampling.train()
         return self.learner.step(step, images, labels, self._check_loss)
 
     def _check_loss(self, what: str) -> None:
@@ -205,13 +208,11 @@ class Trainer:
             self._call("on_checkpoint", folder)
         self._saved = state.step
 
+    def _lend(self) -> None:
+        # Without an average the model shares its networks with the training, in train mode. Not
+        # at each event, because to switch many modules takes longer than a small step does.
+        if self.learner.drawn.training:
+            self.learner.drawn.eval()
+
     def _call(self, event: str, *arguments: object) -> None:
-        # Without an average the model shares its networks with the training, in train mode.
-        # One callback's announcement comes while another event is told: the outer call turns back.
-        networks = self.learner.sampling
-        shared = self.learner.average is None and bool(self.watchers) and networks.training
-        if shared:
-            networks.eval()
         self.watchers.call(event, self.state, *arguments)
-        if shared:
-            networks.train()
