@@ -131,11 +131,12 @@ def main() -> None:
             plan,
         )
         for adam in ("fused", "default"):
+            ours = " set to genzoo's own" if adam == "fused" else ""
             row = Row(
                 f"train pythae's VAE, {NETWORKS[name]}; pythae with {adam} Adam",
                 unit="images/s",
-                must=(">=", 1.0),
-                note=f"pythae {version}",
+                must=None if ours else (">=", 1.0),  # as people use it
+                note=f"pythae {version}{', its Adam' if ours else ''}{ours}",
             )
             rows.append(paired(row, seconds["genzoo"], seconds[adam], plan.chunk * BATCH))
     report(rows, given.json)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -9,8 +11,6 @@ from torch.optim.swa_utils import AveragedModel
 from genzoo.registry.training_config import EMAConfig
 
 __all__ = ["averaged", "decay_at"]
-
-_Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 def decay_at(config: EMAConfig, updates: int) -> float:
@@ -20,24 +20,52 @@ def decay_at(config: EMAConfig, updates: int) -> float:
 
 def averaged(networks: nn.ModuleDict, config: EMAConfig) -> AveragedModel:
     """Return a copy of the networks that follows them by `update_parameters`, buffers too."""
+    return _Average(networks, config).requires_grad_(False).eval()
 
-    def update(averages: _Tensors, values: _Tensors, updates: Tensor | int) -> None:
-        if averages[0].is_floating_point():
-            # Not `updates`: that is a copy on the device, and to read it is to wait for the device.
-            decay = decay_at(config, int(copy.n_averaged))
-            torch._foreach_lerp_(averages, values, 1 - decay)
-            for mask, value in masks:
-                mask.copy_(value)
-        else:  # BatchNorm counts its batches in integers
-            for average, value in zip(averages, values, strict=True):
-                average.copy_(value)
 
-    copy = AveragedModel(networks, multi_avg_fn=update, use_buffers=True)
-    copy.requires_grad_(False)
-    # An attention mask of -inf has no average: the difference of two infinities is NaN.
-    masks = [
-        (average, value)
-        for average, value in zip(copy.module.buffers(), networks.buffers(), strict=True)
-        if not value.isfinite().all()
-    ]
-    return copy.eval()
+class _Average(AveragedModel):
+    """PyTorch's own, which looks for all tensors and sorts them at each update: this one once."""
+
+    def __init__(self, networks: nn.ModuleDict, config: EMAConfig) -> None:
+        super().__init__(networks, use_buffers=True)
+        self._config = config
+        self._averages: list[Tensor] = list(self.module.parameters())
+        self._values: list[Tensor] = list(networks.parameters())
+        # A module may put another tensor in a buffer's place: these are looked up each time.
+        self._buffers_of = [
+            (ours, theirs, name)
+            for ours, theirs in zip(self.module.modules(), networks.modules(), strict=True)
+            for name, buffer in theirs._buffers.items()
+            if buffer is not None
+        ]
+        # An attention mask of -inf has no average: the difference of two infinities is NaN.
+        self._masks = {
+            place
+            for place, (_, value) in enumerate(self._buffer_pairs())
+            if value.is_floating_point() and not value.isfinite().all()
+        }
+
+    def _buffer_pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for ours, theirs, name in self._buffers_of:
+            average, value = ours._buffers[name], theirs._buffers[name]
+            assert average is not None
+            assert value is not None
+            yield average, value
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Follow the networks by one step; BatchNorm counts its batches in integers: a copy."""
+        averages, values = [*self._averages], [*self._values]
+        copied = []
+        for place, (average, value) in enumerate(self._buffer_pairs()):
+            if value.is_floating_point() and place not in self._masks:
+                averages.append(average)
+                values.append(value)
+            else:
+                copied.append((average, value))
+        done = int(self.n_averaged)  # it is on the CPU: no wait for the device
+        decay = decay_at(self._config, done) if done else 0.0
+        torch._foreach_lerp_(averages, values, 1 - decay)
+        for average, value in copied:
+            average.copy_(value)
+        self.n_averaged += 1

@@ -15,6 +15,7 @@ import torch
 import yaml
 
 import genzoo
+from genzoo.evaluation.card import CARD_OPTIONS
 from genzoo.evaluation.evaluate import evaluate
 from genzoo.evaluation.protocol import CARD_IMPORTANCE_SAMPLES
 from genzoo.registry.catalog import find
@@ -125,12 +126,17 @@ def test_a_likelihood_of_as_many_images_and_draws_as_asked_for(done, counted: Pa
     assert found["figures"]["nll"] > 0
 
 
-def test_a_card_s_likelihood_is_by_more_draws_of_all_images(done, counted: Path) -> None:
+def test_a_card_s_likelihood_is_by_more_draws_of_all_images(
+    done, counted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert CARD_OPTIONS["importance_samples"] == CARD_IMPORTANCE_SAMPLES == 1000
+    fewer = {**CARD_OPTIONS, "importance_samples": 30}  # a thousand take a minute
+    monkeypatch.setattr("genzoo.evaluation.card.CARD_OPTIONS", fewer)
     done("evaluate", counted, "--device", "cpu", "--write-card")
     measured = read_config(counted).measured
     assert measured is not None
     assert measured.figures["nll"] > 0
-    assert measured.protocol["importance_samples"] == CARD_IMPORTANCE_SAMPLES
+    assert measured.protocol["importance_samples"] == 30
     assert measured.protocol["likelihood_images"] == 297
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,51 +14,66 @@ from typing import Any
 
 import pytest
 
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-SAMPLE = ["sample", "mlp-gan-digits", "-n", "44", "--batch-size", "16", "--labels", "0-9"]
-MEASURED = ["evaluate", "mlp-gan-digits", "--samples", "300", "--batch-size", "128", "--json"]
+from genzoo.cli.main import app
+
+COMMANDS = {
+    "grid": "sample mlp-gan-digits -n 44 --batch-size 16 --labels 0-9 --seed 3 -o grid.png",
+    "unseeded": "sample mlp-gan-digits -n 44 --batch-size 16 -o unseeded.png",
+    "worth": "evaluate mlp-gan-digits --samples 300 --batch-size 128 --json",
+}
 
 
-def genzoo(*arguments: str, processes: int, folder: Path) -> str:
-    """Run the command line in one or two processes on the CPU; return what they printed."""
-    launcher = TORCHRUN if processes == 2 else []
-    command = [sys.executable, *launcher, "-m", "genzoo", *arguments, "--device=cpu"]
+def run(command: str) -> str:
+    """Run the command line on the CPU in this process; return what it printed."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        app([*shlex.split(command), "--device=cpu"], standalone_mode=False)
+    return said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which two processes ran all commands; each has printed to NAME.RANK."""
+    folder = tmp_path_factory.mktemp("two")
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, *launcher, __file__]
     done = subprocess.run(
         command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return folder
 
 
-def test_two_processes_draw_the_images_of_one(tmp_path: Path) -> None:
-    said = []
-    for processes in (1, 2):
-        folder = tmp_path / str(processes)
-        folder.mkdir()
-        output = ["--seed", "3", "-o", "grid.png"]
-        said.append(genzoo(*SAMPLE, *output, processes=processes, folder=folder))
-    one, two = ((tmp_path / name / "grid.png").read_bytes() for name in ("1", "2"))
-    assert one == two
-    assert said[0] == said[1]
-    assert said[0].count("44 images") == 1
+@pytest.fixture
+def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-def test_without_a_seed_they_agree_on_one(tmp_path: Path) -> None:
-    said = genzoo(*SAMPLE, "-o", "grid.png", processes=2, folder=tmp_path)
-    seed = said.split()[-1]
-    genzoo(*SAMPLE, "--seed", seed, "-o", "again.png", processes=1, folder=tmp_path)
-    assert (tmp_path / "grid.png").read_bytes() == (tmp_path / "again.png").read_bytes()
+def test_two_processes_draw_the_images_of_one(two: Path, one: Path) -> None:
+    said = run(COMMANDS["grid"])
+    assert (two / "grid.png").read_bytes() == (one / "grid.png").read_bytes()
+    assert (two / "grid.0").read_text() == said
+    assert (two / "grid.1").read_text() == ""
 
 
-def figures(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(text)
-    return found
+def test_without_a_seed_they_agree_on_one(two: Path, one: Path) -> None:
+    seed = (two / "unseeded.0").read_text().split()[-1]
+    run(f"{COMMANDS['unseeded']} --seed {seed}")
+    assert (two / "unseeded.png").read_bytes() == (one / "unseeded.png").read_bytes()
 
 
-def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
-    one, two = (figures(genzoo(*MEASURED, processes=n, folder=tmp_path)) for n in (1, 2))
+def test_two_processes_measure_what_one_does(two: Path, one: Path) -> None:
+    found: dict[str, Any] = json.loads((two / "worth.0").read_text())
+    expected = json.loads(run(COMMANDS["worth"]))
     for kind in ("figures", "floor"):
-        assert two[kind] == pytest.approx(one[kind], rel=1e-6)
-    assert two["protocol"] == one["protocol"]
-    assert two["by_class"] == one["by_class"]
+        assert found[kind] == pytest.approx(expected[kind], rel=1e-6)
+    assert found["protocol"] == expected["protocol"]
+    assert found["by_class"] == expected["by_class"]
+    assert (two / "worth.1").read_text() == ""
+
+
+if __name__ == "__main__":
+    for name, command in COMMANDS.items():
+        Path(f"{name}.{os.environ['RANK']}").write_text(run(command))
