@@ -39,11 +39,10 @@ class Engine:
         self._channels_last = settings.channels_last
         parts = self.all.count * settings.accumulate
         if settings.batch_size % parts:
-            among = f"{self.all.count} processes"
-            if settings.accumulate > 1:
-                among += f" in {settings.accumulate} parts each"
+            ways = [f"shared by {self.all.count} processes"] if self.all.count > 1 else []
+            ways += [f"cut into {settings.accumulate} parts"] if settings.accumulate > 1 else []
             raise ConfigError(
-                f"training.batch_size {settings.batch_size} cannot be shared by {among}.",
+                f"training.batch_size {settings.batch_size} cannot be {' and '.join(ways)}.",
                 hint=f"Use a multiple of {parts}: it is the size of the global batch.",
             )
         size = settings.batch_size // parts

@@ -160,7 +160,7 @@ def test_a_batch_in_parts_gives_the_gradients_of_the_whole(
             "discriminator, generator",
         ),
         ({"pauses": [{"phase": "generator", "start": 4, "stop": 4}]}, "must come after start", ""),
-        ({"accumulate": 3}, "batch_size 8 cannot be shared", "multiple of 3"),
+        ({"accumulate": 3}, "batch_size 8 cannot be cut into 3 parts", "multiple of 3"),
     ],
 )
 def test_what_cannot_be_is_refused_before_the_first_step(
