@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from genzoo.errors import OutputError
 from genzoo.files import atomic_file
@@ -20,6 +19,7 @@ __all__ = ["grid", "save_animation", "save_arrays", "save_frames", "save_image",
 
 _GENERATED = "by a model, with genzoo"
 _LEGIBLE = 448  # pixels: smaller grids are enlarged by a whole factor, so that digits can be seen
+_GAP = 2  # pixels between images
 _MOST_FRAMES = 100  # ten seconds of film, and
 _LARGEST_FRAME = 800  # pixels of a side: Pillow holds all frames until it writes, 64 MB at the most
 _FRAME_MS, _LAST_FRAME_MS = 100, 2000
@@ -162,10 +162,28 @@ def grid(images: Tensor, columns: int | None = None) -> Tensor:
         columns = next(c for c in range(1, len(images) + 1) if c * c >= len(images))
     if columns < 1:
         raise OutputError(f"columns is {columns}.", hint="Use 1 or more.")
-    picture: Tensor = make_grid(images.clamp(0, 1), nrow=columns, padding=2, pad_value=0.5)
+    picture = _side_by_side(images.clamp(0, 1).expand(-1, 3, -1, -1), columns)
     scale = max(1, _LEGIBLE // max(picture.shape[1:]))
     picture = picture.repeat_interleave(scale, dim=1).repeat_interleave(scale, dim=2)
     return picture.mul(255).round().to(torch.uint8)
+
+
+def _side_by_side(images: Tensor, columns: int) -> Tensor:
+    """Return images (N, 3, H, W) as one picture (3, H', W'), grey between and around them.
+
+    As torchvision's make_grid does, whose import takes as long as that of torch itself.
+    """
+    if len(images) == 1:
+        return images[0]
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    height, width = (size + _GAP for size in images.shape[2:])
+    picture = images.new_full((3, rows * height + _GAP, columns * width + _GAP), 0.5)
+    for place, image in enumerate(images):
+        row, column = divmod(place, columns)
+        top, left = row * height + _GAP, column * width + _GAP
+        picture[:, top : top + height - _GAP, left : left + width - _GAP] = image
+    return picture
 
 
 def _target(path: str | os.PathLike[str], suffix: str) -> Path:

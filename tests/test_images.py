@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 from torch import Tensor
+from torchvision.utils import make_grid
 
 import genzoo
 from genzoo.errors import OutputError
@@ -33,6 +34,13 @@ def test_a_grid_is_square_unless_asked_otherwise(n: int, columns: int) -> None:
     images = pictures(n, 1, 300, 300)
     assert torch.equal(grid(images), grid(images, columns))
     assert grid(images).shape[2] // 300 == columns
+
+
+@pytest.mark.parametrize(("n", "columns"), [(1, 1), (1, 4), (5, 3), (12, 4), (3, 8)])
+def test_a_grid_is_torchvision_s(n: int, columns: int) -> None:
+    images = torch.rand(n, 1, 450, 460, generator=torch.Generator().manual_seed(n))
+    expected = make_grid(images, nrow=columns, padding=2, pad_value=0.5)
+    assert torch.equal(grid(images, columns), expected.mul(255).round().to(torch.uint8))
 
 
 def test_small_grids_are_enlarged_by_a_whole_factor() -> None:

@@ -1,7 +1,4 @@
-"""The sets that fit in memory: torchvision's MNIST, Fashion-MNIST and CIFAR-10, and our digits.
-
-MNIST also comes binarized.
-"""
+"""torchvision's sets that fit in memory: MNIST, binarized as well, Fashion-MNIST and CIFAR-10."""
 
 from __future__ import annotations
 
@@ -18,16 +15,15 @@ from pathlib import Path
 from tarfile import TarError
 from typing import Any
 
-import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torchvision import datasets as torchvision_sets
 from torchvision.datasets.mnist import read_image_file, read_label_file
 from torchvision.datasets.utils import check_integrity
 
 from genzoo.data.binarization import binarize, grey_levels
-from genzoo.data.configs import DigitsConfig, TorchvisionConfig
+from genzoo.data.configs import TorchvisionConfig
+from genzoo.data.embedded import DIGIT_NAMES
 from genzoo.data.fitting import ImageDataset, Split, TensorImages, fit_tensors
 from genzoo.errors import DataError
 from genzoo.files import expand_home, user_cache
@@ -40,13 +36,10 @@ __all__ = [
     "binarized_mnist",
     "cifar10",
     "data_root",
-    "digits",
     "fashion_mnist",
     "mnist",
 ]
 
-_DIGIT_NAMES = tuple("0123456789")
-_DIGITS_TRAIN = 1500  # of 1,797
 _STALLED = 30.0  # seconds without a byte before a download is given up
 
 
@@ -59,20 +52,6 @@ def data_root(root: Path | None) -> Path:
     return user_cache() / "data"
 
 
-def digits(config: DigitsConfig, image: ImageSpec, split: Split, root: Path | None) -> TensorImages:
-    """Return the 1,797 handwritten digits (8x8, grey) that ship with genzoo: 1,500 train, 297 test.
-
-    Alpaydin and Kaynak (1998), doi:10.24432/C50P49. `root` is not used. Raises DataError where
-    `image` asks for another number of classes.
-    """
-    stored = load_file(Path(__file__).parent / "digits" / "digits.safetensors")
-    # Not a Generator: only the stream of RandomState is frozen (NEP 19), and the split with it.
-    order = np.random.RandomState(0).permutation(len(stored["labels"]))
-    chosen = torch.from_numpy(order[:_DIGITS_TRAIN] if split == "train" else order[_DIGITS_TRAIN:])
-    pixels = (stored["images"][chosen] * (255 / 16)).round_().to(torch.uint8).unsqueeze(1)
-    return fit_tensors("digits", pixels, stored["labels"][chosen].long(), _DIGIT_NAMES, image)
-
-
 def mnist(
     config: TorchvisionConfig, image: ImageSpec, split: Split, root: Path | None
 ) -> TensorImages:
@@ -82,7 +61,7 @@ def mnist(
     Raises DataError where it can be neither, is damaged, or has not the classes that `image` asks
     for.
     """
-    return _mnist_like("mnist", torchvision_sets.MNIST, _DIGIT_NAMES, image, split, root)
+    return _mnist_like("mnist", torchvision_sets.MNIST, DIGIT_NAMES, image, split, root)
 
 
 def binarized_mnist(
@@ -95,7 +74,7 @@ def binarized_mnist(
     seed 0, so that all measure on the same images; they are not those of the file of Larochelle and
     Murray (2011). As `mnist` otherwise, whose files it reads; fitted to `image`, then drawn.
     """
-    grey = _mnist_like("binarized-mnist", torchvision_sets.MNIST, _DIGIT_NAMES, image, split, root)
+    grey = _mnist_like("binarized-mnist", torchvision_sets.MNIST, DIGIT_NAMES, image, split, root)
     if split == "train":
         return replace(grey, binarize=True)
     size = (image.height, image.width)

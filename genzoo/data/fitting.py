@@ -7,7 +7,6 @@ from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from genzoo.data.binarization import binarize, grey_levels
 from genzoo.errors import DataError
@@ -123,5 +122,7 @@ def _fit_chunk(images: Tensor, image: ImageSpec) -> Tensor:
         luma = torch.tensor(_LUMA).view(1, 3, 1, 1)
         images = (images * luma).sum(dim=1, keepdim=True).round_().to(torch.uint8)
     if tuple(images.shape[2:]) != (image.height, image.width):
+        from torchvision.transforms.v2 import functional  # as slow to import as torch itself
+
         images = functional.resize(images, [image.height, image.width], antialias=True)
     return images.expand(-1, image.channels, -1, -1)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from genzoo.data.configs import FolderConfig
 from genzoo.data.fitting import Split, check_spec
@@ -55,7 +55,9 @@ class FolderImages:
 
     def __getitem__(self, index: int) -> tuple[Tensor, int | None]:
         """Decode one file: uint8 (C, H, W) and its label. Raises DataError where it is no image."""
-        pixels = pil_to_tensor(_decode(self.files[index], self.image, self.fit))
+        picture = np.array(_decode(self.files[index], self.image, self.fit))  # (H, W) or (H, W, 3)
+        pixels = torch.from_numpy(picture).view(self.image.height, self.image.width, -1)
+        pixels = pixels.permute(2, 0, 1).contiguous()
         return pixels, None if self.labels is None else self.labels[index]
 
 

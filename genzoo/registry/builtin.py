@@ -81,7 +81,7 @@ def genzoo_datasets() -> list[Dataset]:
             name="digits",
             summary="1,500 + 297 handwritten digits, 8x8, grey; embedded, for trying and testing",
             config="genzoo.data.configs:DigitsConfig",
-            factory="genzoo.data.datasets:digits",
+            factory="genzoo.data.embedded:digits",
             image=ImageSpec(1, 8, 8, 10),
             licence="CC-BY-4.0",
             homepage="https://doi.org/10.24432/C50P49",

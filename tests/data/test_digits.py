@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 import genzoo.data
 from genzoo.data.configs import DigitsConfig
-from genzoo.data.datasets import digits
+from genzoo.data.embedded import digits
 from genzoo.data.fitting import Split, TensorImages
 from genzoo.errors import DataError
 from genzoo.registry.specs import ImageSpec
