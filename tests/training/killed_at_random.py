@@ -11,6 +11,7 @@ another.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import random
 import signal
@@ -118,6 +119,7 @@ def main() -> None:
     random.seed(given.seed)
     torch.set_num_threads(1)
     genzoo.train  # noqa: B018 - imports torch before the first fork
+    importlib.import_module("torch._dynamo")  # as the first step of an optimizer would, each time
     good = True
     for architecture in given.architectures or ARCHITECTURES:
         with tempfile.TemporaryDirectory() as folder:

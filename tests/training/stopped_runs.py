@@ -10,6 +10,7 @@ are forked, so that torch is imported once.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import os
 import resource
@@ -74,5 +75,6 @@ def ending(job: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     genzoo.train  # noqa: B018 - imports torch before the first fork
+    importlib.import_module("torch._dynamo")  # as the first step of an optimizer would, each time
     jobs = json.loads(Path(sys.argv[1]).read_text())
     print(json.dumps({name: ending(job) for name, job in jobs.items()}))
