@@ -196,7 +196,7 @@ def shades(folder: Path, count: int, size: int = 8) -> list[Path]:
     ]
 
 
-@pytest.mark.parametrize(("count", "shown"), [(1, 1), (2, 2), (100, 100), (130, 100)])
+@pytest.mark.parametrize(("count", "shown"), [(1, 1), (2, 2), (99, 99), (100, 100), (350, 100)])
 def test_a_film_has_at_most_a_hundred_frames_from_the_first_to_the_last(
     tmp_path: Path, count: int, shown: int
 ) -> None:

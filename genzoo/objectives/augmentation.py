@@ -41,7 +41,7 @@ def add_instance_noise(images: Tensor, scale: float, noise: NoiseSource) -> Tens
     """Return images (B, C, H, W) with Gaussian noise; a `scale` of 0 draws none.
 
     Where real and generated images overlap, a discriminator has a gradient to give (Sønderby et al.
-    2017, arXiv:1610.04490; Arjovsky and Bottou 2017, arXiv:1701.04862, section 3).
+    2017, arXiv:1610.04490; Arjovsky and Bottou 2017, arXiv:1701.04862).
     """
     return images + scale * noise.normal(*images.shape[1:]) if scale else images
 

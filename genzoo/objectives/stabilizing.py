@@ -57,7 +57,7 @@ def summed(
 def focused_mean(losses: Sequence[Tensor], focus: float) -> Tensor:
     """Return sum_i w_i L_i, w the softmax of `focus` times the losses L, each a scalar.
 
-    AM_soft of GMAN (Durugkar et al. 2017, arXiv:1611.01673, section 4.1), whose lambda is `focus`:
+    AM_soft of GMAN (Durugkar et al. 2017, arXiv:1611.01673), whose lambda is `focus`:
     0 for the arithmetic mean; a large one leaves the largest loss, that of the harshest critic.
     """
     if len(losses) == 1:

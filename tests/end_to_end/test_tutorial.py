@@ -43,7 +43,7 @@ def as_script(document: str) -> str:
     lines = []
     for file, language, text in blocks(document):
         if file is not None:
-            text = text.replace("steps: 2000", "steps: 200")  # to learn something, soon
+            text = text.replace("steps: 2000", "steps: 500")  # to learn something, soon
             lines.append(f"cat > {file} {here.format(text)}")
         elif language == "python":
             lines.append(f"python - {here.format(text)}")
@@ -77,4 +77,4 @@ def test_the_page_leads_from_nothing_to_a_wheel_with_trained_weights(
     assert (tmp_path / "runs" / "parts" / "note.txt").is_file()
     (model,) = environment.json("list", "toy-gan-digits")
     assert model["available"]
-    assert model["label_agreement"] > 0.2  # the card was written before the wheel was built
+    assert model["label_agreement"] > 0.5  # the card was written before the wheel was built
