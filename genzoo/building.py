@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
-from genzoo.errors import ConfigError, PluginError
+from genzoo.errors import ConfigError, GenzooError, PluginError
 from genzoo.objectives.base import Objective
 from genzoo.registry import specs
 from genzoo.registry.catalog import part_config
@@ -14,7 +18,14 @@ from genzoo.registry.config import ZooConfig
 from genzoo.registry.discovery import registry
 from genzoo.registry.specs import resolve
 
-__all__ = ["build_networks", "build_objective", "check_roles", "complete", "drawing_settings"]
+__all__ = [
+    "build_networks",
+    "build_objective",
+    "check_roles",
+    "complete",
+    "drawing_settings",
+    "sketch_networks",
+]
 
 
 def complete(config: ZooConfig) -> ZooConfig:
@@ -65,6 +76,60 @@ def build_networks(config: ZooConfig, objective: Objective) -> dict[str, nn.Modu
         return built
 
     return objective.assemble(build)
+
+
+def sketch_networks(config: ZooConfig, objective: Objective) -> dict[str, nn.Module]:
+    """Return what `build_networks` does, on the meta device: shapes alone, which takes no time.
+
+    Or with values, where an architecture asks for some while it builds.
+    """
+    try:
+        with torch.device("meta"), _Uninitialized():
+            return build_networks(config, objective)
+    except GenzooError:
+        raise
+    except Exception:  # whatever a plugin does that asks for values, which meta tensors lack
+        with torch.random.fork_rng(devices=[]):
+            return build_networks(config, objective)
+
+
+class _Uninitialized(TorchFunctionMode):
+    """Leaves out what fills tensors of the meta device with first weights, or measures them.
+
+    There is nothing to fill, and PyTorch takes as long to find that out as all else that a small
+    model's load does: for spectral normalization, seconds.
+    """
+
+    _measures: Mapping[Callable[..., Any], Callable[..., Tensor]] = {  # of a power iteration
+        F.normalize: lambda vector, out=None, **_: vector if out is None else out,
+        torch.mv: lambda matrix, _: matrix.new_empty(len(matrix)),
+    }
+    _fills = frozenset(
+        (
+            *(f for name, f in vars(nn.init).items() if name.endswith("_") and name[0] != "_"),
+            Tensor.fill_,
+            Tensor.normal_,
+            Tensor.uniform_,
+            Tensor.zero_,
+        )
+    )
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the tensor as it is for what would fill it, what `func` gives for all else."""
+        given = kwargs or {}
+        if func in self._fills:
+            filled = args[0] if args else given["tensor"]  # nn.init passes it on by name
+            if filled.is_meta:
+                return filled
+        elif func in self._measures and args and args[0].is_meta:
+            return self._measures[func](*args, **given)
+        return func(*args, **given)
 
 
 def _no_networks(built: Any) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from genzoo.errors import DeviceError
 
-__all__ = ["find_device", "is_exact", "tf32"]
+__all__ = ["find_device", "is_exact", "seed", "tf32"]
 
 
 def find_device(device: str | torch.device | None) -> torch.device:
@@ -26,6 +26,22 @@ def find_device(device: str | torch.device | None) -> torch.device:
             hint="Use 'cpu', or 'cuda' where there is a GPU.",
         ) from None
     return wanted
+
+
+def seed(number: int, device: torch.device | None = None) -> None:
+    """Seed the global generator of the CPU, and that of `device` where it is another.
+
+    torch.manual_seed seeds those of all kinds of device, and notes the call, its whole stack with
+    it, for each kind that is not there: that takes up to ten milliseconds.
+    """
+    torch.default_generator.manual_seed(number)
+    if device is None or device.type == "cpu":
+        return
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(number)
+    else:
+        torch.manual_seed(number)
 
 
 def is_exact(device: torch.device) -> bool:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
-from genzoo.building import build_networks, build_objective, complete, drawing_settings
+from genzoo.building import (
+    build_networks,
+    build_objective,
+    complete,
+    drawing_settings,
+    sketch_networks,
+)
 from genzoo.devices import find_device
 from genzoo.errors import (
     ConfigError,
-    GenzooError,
     UnknownNameError,
     UnsupportedError,
     WeightsError,
@@ -200,47 +204,11 @@ def _changed(config: ZooConfig, changes: Mapping[str, Any]) -> ZooConfig:
 
 
 def _sampling_networks(config: ZooConfig, objective: Objective) -> nn.ModuleDict:
-    try:
-        with torch.device("meta"), _Uninitialized():  # what the file replaces anyway
-            networks = _choose(build_networks(config, objective), config, objective)
-        if not any(map(_holds_more_than_its_state, networks.modules())):
-            return networks
-    except GenzooError:
-        raise
-    except Exception:  # whatever a plugin does that asks for values, which meta tensors lack
-        pass
+    networks = _choose(sketch_networks(config, objective), config, objective)
+    if not any(map(_holds_more_than_its_state, networks.modules())):
+        return networks  # the file replaces all that it has
     with torch.random.fork_rng(devices=[]):
         return _choose(build_networks(config, objective), config, objective)
-
-
-class _Uninitialized(TorchFunctionMode):
-    """Leaves out what fills tensors of the meta device with first weights.
-
-    There is nothing to fill, and PyTorch takes as long to find that out as all else that a small
-    model's load does.
-    """
-
-    _fills = frozenset(
-        (
-            *(f for name, f in vars(nn.init).items() if name.endswith("_") and name[0] != "_"),
-            Tensor.fill_,
-            Tensor.normal_,
-            Tensor.uniform_,
-            Tensor.zero_,
-        )
-    )
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Return the tensor as it is for what would fill it, what `func` gives for all else."""
-        if func in self._fills and args and args[0].is_meta:
-            return args[0]
-        return func(*args, **(kwargs or {}))
 
 
 def _choose(

@@ -19,8 +19,32 @@ from genzoo.registry import catalog, discovery
 if TYPE_CHECKING:
     from genzoo import Model
 
+FIRST = ("tests/end_to_end/", "tests/testing/test_faults.py", "plugins/")
+"""The tests that take longest: begun last, they would leave one process to end alone."""
+
 Distribution = Callable[..., Path]
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let one process run all tests that share an environment, which takes long to make."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            scope: str = super()._split_scope(nodeid)
+            return FIRST[0] if scope.startswith(FIRST[0]) else scope
+
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # in the order of above, not by the number of tests
+    return Scheduling(config, log)
 
 
 @pytest.fixture

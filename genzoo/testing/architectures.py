@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -10,7 +9,6 @@ from itertools import product
 from genzoo.errors import UnsupportedError
 from genzoo.registry import specs
 from genzoo.registry.catalog import part_config
-from genzoo.registry.config import ZooConfig
 from genzoo.registry.fields import describe_fields
 from genzoo.registry.specs import ImageSpec, resolve
 from genzoo.testing.bench import Bench
@@ -19,7 +17,7 @@ from genzoo.testing.models import MODELS
 from genzoo.testing.networks import NETWORKS
 from genzoo.testing.specimens import Specimen, recipe
 
-__all__ = ["ARCHITECTURES", "GRID", "ArchitectureBench", "specimens_of"]
+__all__ = ["ARCHITECTURES", "GRID", "ArchitectureBench"]
 
 GRID = tuple(
     ImageSpec(channels, side, side, classes)
@@ -42,24 +40,21 @@ class ArchitectureBench:
         return Specimen(recipe(self.spec.name, self.spec.objective, image))
 
     @cached_property
+    def tried(self) -> dict[ImageSpec, Specimen | UnsupportedError]:
+        """For each of the images that it is asked for, its networks, or why it cannot do them."""
+        found: dict[ImageSpec, Specimen | UnsupportedError] = {}
+        for image in (*GRID, *_ODD):
+            found[image] = specimen = self.specimen(image)
+            try:
+                specimen.networks()
+            except UnsupportedError as error:
+                found[image] = error
+        return found
+
+    @cached_property
     def bench(self) -> Bench:
         """All images that it is asked for and can do."""
-        return Bench(specimens_of(lambda image: self.specimen(image).config, (*GRID, *_ODD)))
-
-
-def specimens_of(
-    make: Callable[[ImageSpec], ZooConfig], images: Iterable[ImageSpec]
-) -> list[Specimen]:
-    """Return the specimens of those images that networks can be built for."""
-    found = []
-    for image in images:
-        specimen = Specimen(make(image))
-        try:
-            specimen.networks()
-        except UnsupportedError:
-            continue
-        found.append(specimen)
-    return found
+        return Bench([each for each in self.tried.values() if isinstance(each, Specimen)])
 
 
 _OWN: Suite[ArchitectureBench] = Suite()
@@ -109,10 +104,8 @@ def _sizes(bench: ArchitectureBench) -> str:
     if not set(done) & set(GRID):
         raise Failed(f"it can do none of {'; '.join(map(str, GRID))}")
     refused = []
-    for image in (*GRID, *_ODD):
-        try:
-            bench.specimen(image).networks()
-        except UnsupportedError as error:
+    for image, error in bench.tried.items():
+        if isinstance(error, UnsupportedError):
             refused.append(str(image))
             # Where such images of another size can be done, it is the size that is in the way.
             by_size = any(_kind(image) == _kind(other) for other in done)
@@ -122,7 +115,7 @@ def _sizes(bench: ArchitectureBench) -> str:
                 what = "gives no hint"
             else:
                 continue
-            raise Failed(f"the refusal of {image} {what}: {error.message}") from None
+            raise Failed(f"the refusal of {image} {what}: {error.message}")
     return f"refused: {'; '.join(refused)}" if refused else ""
 
 

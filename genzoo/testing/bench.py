@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from genzoo import devices
 from genzoo.noise import NoiseSource
 from genzoo.objectives.base import Answer, Batch, KnowsRoles
 from genzoo.testing.specimens import Answers, Specimen, rows_of
@@ -26,6 +28,10 @@ class Bench:
     """Networks of one architecture for several kinds of images, and what they answered."""
 
     specimens: Sequence[Specimen]
+    runs: dict[str, tuple[Mapping[str, Tensor], TemporaryDirectory[str]]] = field(
+        default_factory=dict
+    )
+    """Of each specimen that was trained, the tensors at the end, and the folder."""
     _seen: dict[tuple[int, bool], Answers] = field(default_factory=dict)
 
     @cached_property
@@ -55,7 +61,7 @@ def stir(seed: int) -> None:
     """Set every global generator, so that whatever draws from one shows it."""
     random.seed(seed)
     np.random.seed(seed)
-    torch.manual_seed(seed)
+    devices.seed(seed)
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -121,8 +121,7 @@ def _strict_load(bench: Bench) -> None:
 def _training(bench: Bench) -> None:
     for specimen in bench.few:
         before = specimen.networks(seed=0).state_dict()
-        with tempfile.TemporaryDirectory() as folder:
-            after = trained(specimen, Path(folder), steps=2)
+        after, _ = _two_steps(bench, specimen)
         for role in sorted(specimen.objective.roles):
             names = [name for name in before if name.startswith(f"{role}.")]
             moved = [n for n in names if not torch.equal(after[f"networks.{n}"], before[n])]
@@ -138,8 +137,9 @@ def _training(bench: Bench) -> None:
 )
 def _resume(bench: Bench) -> None:
     for specimen in bench.few:
-        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
-            whole = trained(specimen, Path(one), steps=2)
+        whole, folder = _two_steps(bench, specimen)
+        del bench.runs[str(specimen)]  # what is left of it is no whole run
+        with folder as one, tempfile.TemporaryDirectory() as two:
             first = Path(one) / "checkpoints" / "step-00000001"
             target = Path(two) / "checkpoints"
             target.mkdir()
@@ -149,6 +149,16 @@ def _resume(bench: Bench) -> None:
         for name, tensor in whole.items():
             if not torch.equal(resumed[name], tensor):
                 raise Failed(f"for {specimen}, {name!r} is another in a resumed run")
+
+
+def _two_steps(
+    bench: Bench, specimen: Specimen
+) -> tuple[Mapping[str, Tensor], tempfile.TemporaryDirectory[str]]:
+    """Return a run of two steps, its last tensors and its folder: for several checks one run."""
+    if str(specimen) not in bench.runs:
+        folder = tempfile.TemporaryDirectory()
+        bench.runs[str(specimen)] = trained(specimen, Path(folder.name), steps=2), folder
+    return bench.runs[str(specimen)]
 
 
 def check_samples(specimen: Specimen, images: Tensor) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from genzoo import devices
 from genzoo.building import check_roles
 from genzoo.objectives.base import Answer, Batch, KnowsRoles
 from genzoo.testing.bench import MODES, Bench, Recorded, answered, close, stir
@@ -144,7 +145,7 @@ def _without_gradient(specimen: Specimen, networks: nn.ModuleDict) -> list[str]:
     left = {name for name, parameter in parameters.items() if parameter.requires_grad}
     for seed in range(_PASSES):
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            devices.seed(seed)
             for scalar in _scalars(specimen, networks, seed):
                 networks.zero_grad()
                 if scalar.requires_grad:

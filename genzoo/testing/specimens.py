@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from genzoo import devices
 from genzoo.building import build_networks, build_objective
 from genzoo.data.fitting import TensorImages
 from genzoo.loading import untrained
@@ -58,7 +59,7 @@ class Specimen:
         training may make them.
         """
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            devices.seed(seed)
             networks = nn.ModuleDict(build_networks(self.config, self.objective))
             if spread or loud:
                 with torch.no_grad():

@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from genzoo.devices import tf32
+from genzoo import devices
 from genzoo.errors import ConfigError, UnsupportedError
 from genzoo.processes import join
 from genzoo.registry.training_config import TrainingConfig
@@ -46,29 +47,23 @@ class Engine:
                 hint=f"Use a multiple of {parts}: it is the size of the global batch.",
             )
         size = settings.batch_size // parts
-        start = self.all.rank * settings.accumulate * size
-        self.rows = slice(start, start + settings.accumulate * size)
-        """This process's rows of each global batch."""
-        self.parts = tuple(
-            slice(first, first + size) for first in range(self.rows.start, self.rows.stop, size)
-        )
-        """They, as many at a time as are worked through at once."""
+        # The k-th parts of all processes are next to each other: what is computed over a part as a
+        # whole, as BatchNorm does, is computed over the same rows by any number of processes.
+        firsts = range(self.all.rank * size, settings.batch_size, self.all.count * size)
+        self.parts = tuple(slice(first, first + size) for first in firsts)
+        """This process's rows of each global batch, as many at a time as go through at once."""
+        self.rows = np.concatenate([np.arange(p.start, p.stop) for p in self.parts])
+        """All of them, as indices (b,)."""
 
     @contextlib.contextmanager
     def exactness(self) -> Iterator[None]:
         """Let float32 on GPUs be float32, or TF32 where that is the precision asked for."""
-        with tf32(self.precision == "tf32"):
+        with devices.tf32(self.precision == "tf32"):
             yield
 
     def seed(self, seed: int) -> None:
         """Seed the generators of the CPU and of this process's device."""
-        # torch.manual_seed takes a millisecond: it notes the call for each missing kind of device.
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            with torch.cuda.device(self.device):
-                torch.cuda.manual_seed(seed)
-        elif self.device.type != "cpu":
-            torch.manual_seed(seed)
+        devices.seed(seed, self.device)
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Return the context that forwards run in."""
@@ -133,21 +128,6 @@ class Engine:
         total = tensor.clone()
         dist.all_reduce(total)
         return total / self.all.count
-
-    def may_ask(self, step: int) -> bool:
-        """Return whether to ask all processes something after this step: not always on GPUs.
-
-        There an answer waits for all that the devices have yet to do.
-        """
-        return self.all.count == 1 or self.device.type == "cpu" or step % 10 == 0
-
-    def anywhere(self, flag: bool) -> bool:
-        """Return whether `flag` is true in any process, so that all of them act alike."""
-        if self.all.count == 1:
-            return flag
-        raised = torch.tensor(float(flag), device=self.device)
-        dist.all_reduce(raised)
-        return bool(raised)
 
     def machine(self) -> str:
         """Return in words what this process trains on."""

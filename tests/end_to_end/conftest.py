@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,8 @@ def wheels(built: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Environment:
+def environment(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Iterator[Environment]:
     """One environment for all tests: each says by `hold` what it wants installed."""
-    return Environment(tmp_path_factory.mktemp("environment"), wheels)
+    made = Environment(tmp_path_factory.mktemp("environment"), wheels)
+    yield made
+    made.close()

@@ -64,7 +64,7 @@ def test_without_its_plugin_a_model_stays_in_the_list_and_all_else_is_as_it_was(
 @pytest.mark.parametrize("command", [["list"], ["plugins"], ["info", "toy-gan-digits"]])
 def test_no_plugin_makes_listing_import_torch(environment: Environment, command: list[str]) -> None:
     environment.hold("genzoo", *SHIPPED, "genzoo-toy")
-    shown, report = environment.python("-X", "importtime", "-m", "genzoo", *command)
+    shown, report = environment.fresh("python", "-X", "importtime", "-m", "genzoo", *command)
     modules = [line.rpartition("|")[2].strip() for line in report.splitlines()]
     assert "toy-gan" in shown
     assert "genzoo.registry.catalog" in modules or "genzoo.registry.discovery" in modules

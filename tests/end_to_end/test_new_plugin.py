@@ -30,8 +30,8 @@ def test_a_new_plugin_installs_passes_its_checks_and_trains_in_two_minutes(
     spent = cpu_seconds() - start
     environment.install(environment.work / "genzoo-sngan")
     start = cpu_seconds()
-    table, _ = environment.genzoo("check", "genzoo-sngan")
-    environment.genzoo("train", "sngan-digits")
+    table, _ = environment.fresh("genzoo", "check", "genzoo-sngan")
+    environment.fresh("genzoo", "train", "sngan-digits")
     spent += cpu_seconds() - start
     assert table.splitlines()[-1].endswith(" checks, 0 failed.")
     assert "architecture sngan: " in table

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from genzoo.testing import PluginTests
 
 Made = Callable[..., str]
 
@@ -23,21 +22,19 @@ class TestPlugin(PluginTests):
 
 
 @pytest.fixture
-def ran(site: Path, tmp_path: Path) -> Callable[..., str]:
+def ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
     """Return a function that runs the tests of the plugin in `site`, and returns pytest's words."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(PluginTests, "_blocked", {})  # by the pytest that runs this
 
     def run(**skip: str) -> str:
-        file = tmp_path / "test_plugin.py"
+        file = tmp_path / f"test_{tmp_path.name}.py"  # a module of its own in this process
         file.write_text(TESTS.replace("{skip}", repr(skip)))
-        answer = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(file)],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(site)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return answer.stdout
+        options = ("-q", "-rs", "-p", "no:cacheprovider", "--import-mode=importlib")
+        pytest.main([*options, str(file)])
+        return capsys.readouterr().out
 
     return run
 
