@@ -15,7 +15,15 @@ from torch import Tensor
 from genzoo.errors import OutputError
 from genzoo.files import atomic_file
 
-__all__ = ["grid", "save_animation", "save_arrays", "save_frames", "save_image", "save_picture"]
+__all__ = [
+    "grid",
+    "save_animation",
+    "save_arrays",
+    "save_frames",
+    "save_image",
+    "save_picture",
+    "to_bytes",
+]
 
 _GENERATED = "by a model, with genzoo"
 _LEGIBLE = 448  # pixels: smaller grids are enlarged by a whole factor, so that digits can be seen
@@ -165,7 +173,12 @@ def grid(images: Tensor, columns: int | None = None) -> Tensor:
     picture = _side_by_side(images.clamp(0, 1).expand(-1, 3, -1, -1), columns)
     scale = max(1, _LEGIBLE // max(picture.shape[1:]))
     picture = picture.repeat_interleave(scale, dim=1).repeat_interleave(scale, dim=2)
-    return picture.mul(255).round().to(torch.uint8)
+    return to_bytes(picture)
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Return images in [0, 1], of any shape, as uint8: a picture of these is that of those."""
+    return images.mul(255).round().to(torch.uint8)
 
 
 def _side_by_side(images: Tensor, columns: int) -> Tensor:

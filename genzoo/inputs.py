@@ -11,7 +11,7 @@ from torch import Tensor
 from genzoo.errors import LabelError, UnsupportedError
 from genzoo.registry.config import ZooConfig
 
-__all__ = ["Labels", "check_batch_size", "check_inputs", "check_labels"]
+__all__ = ["Labels", "check_batch_size", "check_inputs", "check_labels", "check_rows"]
 
 Labels = int | Sequence[int] | Tensor | None
 """One class for all images, or classes handed out in turn: image i gets labels[i % len]."""
@@ -21,6 +21,21 @@ def check_batch_size(batch_size: int) -> None:
     """Raise UnsupportedError for a batch size that is not a whole number above 0."""
     if not isinstance(batch_size, int) or batch_size < 1:
         raise UnsupportedError(f"batch_size is {batch_size!r}.", hint="Use 1 or more.")
+
+
+def check_rows(n: int, rows: range | None) -> range:
+    """Return which of n images are meant, all where `rows` is None.
+
+    UnsupportedError for anything but a range within 0 ... n - 1, of any step.
+    """
+    if rows is None:
+        return range(n)
+    if not isinstance(rows, range) or (rows and not 0 <= min(rows) <= max(rows) < n):
+        shown = textwrap.shorten(repr(rows), 80, placeholder=" ...")
+        raise UnsupportedError(
+            f"rows are {shown}.", hint=f"Use a range within range({n}), or leave them out for all."
+        )
+    return rows
 
 
 def check_inputs(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from genzoo._version import __version__
 from genzoo.errors import UnsupportedError
-from genzoo.inputs import Labels, check_batch_size, check_inputs, check_labels
+from genzoo.inputs import Labels, check_batch_size, check_inputs, check_labels, check_rows
 from genzoo.noise import Noise, seed_or_any
 from genzoo.objectives.base import (
     CanEncode,
@@ -94,10 +94,11 @@ class Model(nn.Module):
         seed, one is drawn. `labels` left out, a conditional model draws them per image from the
         same seed; a sequence is handed out in turn. Raises LabelError for labels out of range or
         given to an unconditional model, UnsupportedError for an n, seed or batch size out of range.
-        `rows` are which of the n to draw, all unless given, so that processes can share them.
+        `rows` are which of the n to draw, and in which order, all unless given, so that processes
+        can share them; UnsupportedError for others than those of a range within `range(n)`.
         """
-        count = n if rows is None else len(rows)
-        return self._fill(self.sample_batches(n, seed, labels, batch_size, rows), count)
+        batches = self.sample_batches(n, seed, labels, batch_size, rows)
+        return self._fill(batches, n if rows is None else len(rows))
 
     def sample_batches(
         self,
@@ -110,14 +111,14 @@ class Model(nn.Module):
         """Return the images of `sample`, one batch (b, C, H, W) at a time: for more than memory."""
         seed = seed_or_any(seed)
         wanted = self.labels(n, seed, labels)
-        first = 0 if rows is None else rows.start
+        asked = check_rows(n, rows)
 
         def draw(drawn: range) -> Tensor:
-            each = range(first + drawn.start, first + drawn.stop)
+            each = asked[drawn.start : drawn.stop]
             noise = Noise(seed, each, device=self.device)
             return self.objective.sample(self.networks, noise, _rows(wanted, each))
 
-        return self._drawn(draw, n if rows is None else len(rows), batch_size)
+        return self._drawn(draw, len(asked), batch_size)
 
     def labels(self, n: int, seed: int | None = None, labels: Labels = None) -> Tensor | None:
         """Return the labels int64 (n,) of `sample(n, seed, labels)`, None if unconditional."""
@@ -283,7 +284,7 @@ def _to_unit(draw: Callable[[range], Tensor], rows: range) -> Tensor:
 
 
 def _rows(labels: Tensor | None, rows: range) -> Tensor | None:
-    return None if labels is None else labels[rows.start : rows.stop]
+    return None if labels is None else labels[torch.as_tensor(rows, device=labels.device)]
 
 
 def _batches(n: int, batch_size: int) -> Iterator[range]:

@@ -56,6 +56,27 @@ def test_an_image_depends_on_seed_and_index_alone(
 
 
 @every_name
+@pytest.mark.parametrize(
+    "rows", [range(10), range(3, 7), range(0, 10, 2), range(9, -1, -3), range(4, 4), range(20, 20)]
+)
+def test_rows_are_those_images_of_all(name: str, rows: range, model: Any) -> None:
+    drawn = model(name)
+    found = drawn.sample(10, seed=7, batch_size=4, rows=rows)
+    assert_same(found, drawn.sample(10, seed=7)[list(rows)])
+    mixed = drawn.sample(10, seed=7, labels=[1, 2, 3], rows=rows)
+    assert_same(mixed, drawn.sample(10, seed=7, labels=[1, 2, 3])[list(rows)])
+
+
+@pytest.mark.parametrize(
+    "rows", [range(5, 20), range(-1, 3), range(3, -2, -1), range(10, 11), [0, 1], 3, slice(2)]
+)
+def test_rows_that_are_not_there(rows: Any, model: Any) -> None:
+    with pytest.raises(UnsupportedError, match="rows are") as raised:
+        model("mlp-gan").sample(10, seed=0, rows=rows)
+    assert "range(10)" in raised.value.hint
+
+
+@every_name
 def test_seeds_and_indices_differ(name: str, model: Any) -> None:
     one, other = (model(name).sample(4, seed=s, labels=3) for s in (0, 1))
     assert torch.equal(one, model(name).sample(4, seed=0, labels=3))

@@ -65,22 +65,27 @@ def sample(
     check_output(output, ".png", ".npz")
     import torch
 
-    from genzoo.images import save_arrays, save_image
+    from genzoo.images import save_arrays, save_image, to_bytes
     from genzoo.loading import load
     from genzoo.noise import seed_or_any
     from genzoo.processes import join
 
     everyone = join(device)
-    model = load(name, everyone.device, objective=changes)
-    seed = everyone.gather(seed_or_any(seed))[0]  # the main one's, where each has drawn its own
+    with everyone.together():
+        model = load(name, everyone.device, objective=changes)
+        output = output or Path(f"{model.name}.png")
+        if everyone.is_main:
+            check_writable(output)  # now, before anything is drawn
+    seed = everyone.from_main(seed_or_any(seed))
+    arrays = output.suffix.lower() == ".npz"
     classes = model.labels(n, seed, wanted)
-    rows = everyone.share(n, batch_size)
-    parts = everyone.gather(model.sample(n, seed, classes, batch_size, rows).cpu())
+    drawn = model.sample(n, seed, classes, batch_size, everyone.share(n, batch_size)).cpu()
+    # A picture has 8 bits: a quarter of what the processes would send.
+    parts = everyone.gather_on_main(drawn if arrays else to_bytes(drawn))
     if not everyone.is_main:
         return
     images = torch.cat(parts) if len(parts) > 1 else parts[0]
-    output = output or _free(f"{model.name}.png")
-    if output.suffix.lower() == ".npz":
+    if arrays:
         save_arrays(images, classes, output)
     else:
         facts = _provenance(model, seed=str(seed), labels=_list(classes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -114,4 +115,7 @@ def run() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller, as `>&-` does
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open as long as we run
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As standard error does: what has no place in its encoding, as names of files can have it.
+        sys.stdout.reconfigure(errors="backslashreplace")
     app(prog_name="genzoo")

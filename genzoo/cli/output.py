@@ -64,6 +64,8 @@ def console(*, stderr: bool = False) -> Console:
 
 def print_error(error: GenzooError) -> None:
     """Print what is wrong and what to do, on standard error."""
+    if error.told_elsewhere:
+        return
     from rich.text import Text
 
     out = console(stderr=True)

@@ -12,14 +12,15 @@ from typer.core import TyperGroup
 
 from genzoo.cli.arguments import check_output
 from genzoo.cli.listing import AsJson
-from genzoo.cli.output import console, print_json, print_table, table
+from genzoo.cli.output import console, counted, print_json, print_table, table
 from genzoo.errors import OutputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from genzoo.training.curves import Panel
-    from genzoo.training.runs import Evaluation, RunStatus
+    from genzoo.training.run_folder import Evaluation
+    from genzoo.training.runs import RunStatus
 
 __all__ = ["runs"]
 
@@ -99,12 +100,13 @@ def show(
     from rich.text import Text
 
     from genzoo.training.curves import draw_text, panels
-    from genzoo.training.runs import locate_run, read_lines, status
+    from genzoo.training.run_folder import ALARMS, EVALUATIONS, METRICS, read_lines
+    from genzoo.training.runs import locate_run, status
 
     check_output(output, ".png", ".gif")
     run = status(locate_run(name))
     metrics, evaluations, alarms = (
-        read_lines(run.folder / f"{kind}.jsonl") for kind in ("metrics", "evaluations", "alarms")
+        read_lines(run.folder / file) for file in (METRICS, EVALUATIONS, ALARMS)
     )
     shown = panels(metrics, evaluations)
     if output is not None:
@@ -132,9 +134,9 @@ def _write(run: RunStatus, output: Path, shown: Sequence[Panel]) -> str:
         draw_picture(shown, output, f"{run.folder}: {run.state}, step {_steps(run)}")
         return "the curves"
     from genzoo.images import save_frames
-    from genzoo.training.runs import PREVIEWS
+    from genzoo.training.run_folder import previews
 
-    pictures = sorted(run.folder.glob(PREVIEWS))
+    pictures = previews(run.folder)
     if not pictures:
         raise OutputError(
             f"{run.folder} has no previews to animate.",
@@ -164,6 +166,7 @@ def _facts(run: RunStatus) -> dict[str, Any]:
         "folder": run.folder,
         "state": f"{run.state}, step {_steps(run)}" if run.config else run.state,
         "problem": run.problem,
+        "not saved": _lost(run),
         "time": _time(run.seconds),
         "speed": None if speed is None else f"{speed:,.0f} images a second",
         "machine": "; ".join(run.machines),
@@ -183,14 +186,11 @@ def _pairs(facts: Mapping[str, Any]) -> Table:
 def _alarms(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield each alarm of a run and, where it is over, when."""
     for place, row in enumerate(rows):
-        if row["state"] == "raised":
-            later = (
-                r["step"]
-                for r in rows[place:]
-                if (r["alarm"], r["state"]) == (row["alarm"], "over")
-            )
+        if row.get("state") == "raised":
+            over = (row.get("alarm"), "over")
+            later = (r["step"] for r in rows[place:] if (r.get("alarm"), r.get("state")) == over)
             end = next(later, None)
-            yield f"\nstep {row['step']:,}: {row['message']}" + (
+            yield f"\nstep {row['step']:,}: {row.get('message')}" + (
                 f" Over at step {end:,}." if end is not None else ""
             )
 
@@ -199,12 +199,21 @@ def _steps(run: RunStatus) -> str:
     return f"{run.step:,}/{run.config.training.steps:,}" if run.config else f"{run.step:,}"
 
 
+def _lost(run: RunStatus) -> str | None:
+    if not run.lost:
+        return None
+    return f"{counted(run.lost, 'step')} more, which the curves show and --resume does again"
+
+
 def _losses(run: RunStatus) -> str:
     return "  ".join(f"{phase} {loss:.3g}" for phase, loss in run.losses.items())
 
 
 def _time(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
+    try:
+        return str(timedelta(seconds=round(seconds)))
+    except OverflowError:  # more than a run has ever taken
+        return f"{seconds:.3g} s"
 
 
 def _evaluation(found: Evaluation | None) -> str | None:

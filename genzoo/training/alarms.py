@@ -13,14 +13,15 @@ import torch
 from torch import Tensor
 
 from genzoo.data.fitting import ImageDataset
+from genzoo.data.folder import FolderImages
 from genzoo.training.callbacks import Callback, Lines, Run
-from genzoo.training.runs import ALARMS, read_lines
+from genzoo.training.run_folder import ALARMS, METRICS, VARIETY, number, read_lines
 
-__all__ = ["FIGURES", "PREVIEWS", "STEPS", "Alarms", "Gradients", "Window", "ranking", "spread"]
+__all__ = ["FIGURES", "PICTURES", "STEPS", "Alarms", "Gradients", "Window", "ranking", "spread"]
 
 FIGURES, STEPS = 20, 1000
 """A window has so many lines of figures and spans so many steps at the least."""
-PREVIEWS = 3
+PICTURES = 3
 """Of samples it has so many previews, and spans as many steps.
 
 How samples vary and a discriminator ranks is looked at after the first `STEPS`: until then it wins
@@ -36,7 +37,8 @@ _VANISH, _VANISH_NO_MORE = 1 / 1000, 1 / 300  # of the median norm before the wi
 _EXPLODE, _EXPLODE_NO_MORE = 100, 30
 _NOTHING = 1e-8  # a norm that Adam's eps outweighs
 
-_LOOKED_AT, _OF_A_CLASS, _FEWEST = 1000, 32, 8  # real images
+_OF_A_CLASS, _FEWEST = 32, 8  # real images that a class is judged by
+_LOOKED_AT, _MOST_LOOKED_AT = 1000, 20_000  # for so many of a class, and for so few
 
 _REMEDIES = {
     "discriminator-wins": (
@@ -167,21 +169,32 @@ def spread(images: Tensor, labels: list[int]) -> dict[int, float]:
 
 def _real_spread(dataset: ImageDataset, classes: int) -> dict[int, float]:
     """Return the same of real images in [0, 1], for those of the first classes that have enough."""
-    # A generator of its own: what training draws stays as it is.
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
     found: dict[int, list[Tensor]] = {label: [] for label in range(classes)}
-    for index in order[:_LOOKED_AT].tolist():
+    for looked_at, index in enumerate(_order(dataset, classes)[:_MOST_LOOKED_AT]):
+        wanted = _OF_A_CLASS if looked_at < _LOOKED_AT else _FEWEST
+        if all(len(kept) >= wanted for kept in found.values()):
+            break
         image, label = dataset[index]
         kept = found.get(label or 0)
         if kept is not None and len(kept) < _OF_A_CLASS:
             kept.append(image)
-        if all(len(kept) == _OF_A_CLASS for kept in found.values()):
-            break
     enough = {label: kept for label, kept in found.items() if len(kept) >= _FEWEST}
     if not enough:
         return {}
     labels = [label for label, kept in enough.items() for _ in kept]
     return spread(torch.stack([i for kept in enough.values() for i in kept]) / 255, labels)
+
+
+def _order(dataset: ImageDataset, classes: int) -> list[int]:
+    """Return images in the order of one shuffle, those of other classes left out where it can be.
+
+    That is where files have labels before they are decoded, which takes by far the longest.
+    """
+    # A generator of its own: what training draws stays as it is.
+    generator = torch.Generator().manual_seed(0)
+    order: list[int] = torch.randperm(len(dataset), generator=generator).tolist()
+    labels = dataset.labels if isinstance(dataset, FolderImages) else None
+    return order if labels is None else [index for index in order if labels[index] < classes]
 
 
 class Alarms(Callback):
@@ -199,14 +212,19 @@ class Alarms(Callback):
 
     def on_start(self, run: Run) -> None:
         """Go on from the figures and alarms that a resumed run has had."""
-        self._lines = Lines(run.folder / ALARMS)
-        self._variety = Window(PREVIEWS, STEPS, start=max(run.step, STEPS))
-        if self._lines.path.is_file():
-            self._lines.start(run)
-        for row in read_lines(run.folder / "metrics.jsonl"):
-            numbers = {k: v for k, v in row.items() if isinstance(v, int | float)}
+        self._lines, self._ratios = Lines(run.folder / ALARMS), Lines(run.folder / VARIETY)
+        for lines in (self._lines, self._ratios):
+            if lines.path.is_file():
+                lines.start(run)
+        for row in read_lines(run.folder / METRICS):
+            numbers = {key: value for key in row if (value := number(row, key)) is not None}
             self._change(self._judge(row["step"], numbers))
-        told = {row["alarm"]: row["state"] for row in read_lines(self._lines.path)}
+        before = read_lines(self._ratios.path)
+        self._variety = Window(PICTURES, STEPS, start=STEPS if before else max(run.step, STEPS))
+        for row in before:
+            if (ratio := number(row, "ratio")) is not None:
+                self._variety.add(row["step"], ratio)
+        told = {str(row.get("alarm")): row.get("state") for row in read_lines(self._lines.path)}
         self._active = {alarm for alarm, state in told.items() if state == "raised"}
 
     def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
@@ -224,6 +242,8 @@ class Alarms(Callback):
             ratios = {label: drawn[label] / real for label, real in self._real.items() if real}
             if ratios:
                 label = min(ratios, key=lambda label: ratios[label])
+                whose = None if run.model.classes is None else label
+                self._ratios.append(run, {"class": whose, "ratio": ratios[label]})
                 self._tell(run, self._judge_variety(run, ratios[label], label))
 
     def _judge(self, step: int, figures: Mapping[str, float]) -> dict[str, str]:

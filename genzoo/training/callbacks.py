@@ -21,7 +21,7 @@ from genzoo.files import write_text
 from genzoo.images import grid, save_frames, save_image
 from genzoo.model import Model
 from genzoo.registry.config import ZooConfig
-from genzoo.training.runs import PREVIEWS
+from genzoo.training import run_folder
 
 __all__ = ["Callback", "Lines", "MetricsFile", "Previews", "ProgressBar", "Run", "TensorBoard"]
 
@@ -174,8 +174,12 @@ class Lines:
 
     def start(self, run: Run) -> None:
         """Start the file, or drop the lines that a resumed run is about to write again."""
-        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
-        lines = [line for line in text.splitlines() if _step_of(line) <= run.step]
+        text = self.path.read_text("utf-8", "replace") if self.path.is_file() else ""
+        lines = [
+            line
+            for line in text.splitlines()
+            if (row := run_folder.parse_row(line)) is not None and row["step"] <= run.step
+        ]
         write_text(self.path, "".join(f"{line}\n" for line in lines))
 
     def append(self, run: Run, figures: Mapping[str, float | str | None]) -> None:
@@ -201,7 +205,7 @@ class MetricsFile(Callback):
 
     def on_start(self, run: Run) -> None:
         """Start the file, or go on with it."""
-        self._lines = Lines(run.folder / "metrics.jsonl")
+        self._lines = Lines(run.folder / run_folder.METRICS)
         self._lines.start(run)
 
     def on_figures(self, run: Run, figures: Mapping[str, float]) -> None:
@@ -229,12 +233,13 @@ class Previews(Callback):
 
     def on_end(self, run: Run) -> None:
         """Write the animation, where there are two previews or more."""
-        frames = sorted(run.folder.glob(PREVIEWS))
+        frames = run_folder.previews(run.folder)
         if len(frames) > 1:
-            save_frames(frames, run.folder / "previews.gif")
+            save_frames(frames, run.folder / run_folder.ANIMATION)
 
     def _draw(self, run: Run) -> None:
-        path = run.folder / "previews" / f"step-{run.step:08d}.png"
+        name = f"{run_folder.step_name(run.step)}.png"
+        path = run.folder / run_folder.PREVIEWS / name
         provenance = {"model": run.config.name, "step": str(run.step), "seed": str(self.seed)}
         save_image(run.preview(), path, run.preview_columns, provenance)
 
@@ -259,7 +264,7 @@ class TensorBoard(Callback):
 
     def on_start(self, run: Run) -> None:
         """Hide what a resumed run is about to write again."""
-        self._writer = self._open(run.folder / "tensorboard", purge_step=run.step + 1)
+        self._writer = self._open(run.folder / run_folder.TENSORBOARD, purge_step=run.step + 1)
 
     def on_step(self, run: Run) -> None:
         """Write the preview grid."""
@@ -283,13 +288,6 @@ class TensorBoard(Callback):
         """Write what is left."""
         if self._writer:
             self._writer.close()
-
-
-def _step_of(line: str) -> int:
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return 2**63  # a line cut short by a kill is dropped
 
 
 def _finite(value: float | str | None) -> float | str | None:

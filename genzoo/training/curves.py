@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from genzoo.errors import ConfigError, OutputError
 from genzoo.files import atomic_file
+from genzoo.training.run_folder import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "Panel", "draw_picture", "draw_text", "panels"]
+__all__ = ["COLOURS", "Panel", "draw_picture", "draw_text", "log_ticks", "panels"]
 
 # Okabe and Ito's colours, which people with any kind of colour vision tell apart, less yellow,
 # which is too light on white.
@@ -33,6 +34,8 @@ _OF_PHASES = {
 _LOGARITHMIC = frozenset({"gradient norm", "FID"})
 _HEIGHT, _WIDEST = 12, 120  # lines and columns of a panel in a terminal
 _TICKS = 5  # gaps between those of an axis
+_MOST_TICKS, _FEWEST_TICKS = 7, 3  # in a picture
+_LARGEST, _SMALLEST = 1e39, 1e-45  # of float32, which all figures are means of
 _DPI, _COLUMNS, _PANEL = 150, 2, (5.0, 2.6)  # of a picture; inches
 
 
@@ -68,13 +71,21 @@ def panels(
 
 def _points(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, int, float]]:
     for row in rows:
-        for key, value in row.items():
+        for key in row:
             phase, _, figure = key.rpartition("/")
             title = {"images_per_second": "images a second", "fid": "FID"}.get(key)
             if phase:
                 title = _OF_PHASES.get(figure)
-            if title and isinstance(value, int | float):
-                yield title, phase, row["step"], value
+            if title and (found := _drawable(row, key)) is not None:
+                yield title, phase, row["step"], found
+
+
+def _drawable(row: Mapping[str, Any], key: str) -> float | None:
+    """Return a figure that an axis can reach to; None where it is none."""
+    value = number(row, key)
+    if value is None or abs(value) > _LARGEST:
+        return None
+    return value if abs(value) >= _SMALLEST else 0.0
 
 
 def draw_text(shown: Iterable[Panel], width: int, *, colour: bool) -> str:
@@ -108,10 +119,28 @@ def _ticks(panel: Panel) -> list[int]:
     """Return round numbers of steps, some five of them."""
     steps = [step for points in panel.curves.values() for step, _ in points]
     first, last = min(steps), max(steps)
-    rough = max(1, (last - first) / _TICKS)
-    power = 10 ** math.floor(math.log10(rough))
-    gap = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+    gap = round(_gap(max(1, (last - first) / _TICKS)))
     return list(range(-(-first // gap) * gap, last + 1, gap)) or [first]
+
+
+def _gap(least: float) -> float:
+    """Return the first of 1, 2 or 5 times a power of ten that is so large."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return round numbers for a logarithmic axis: at any height, some three to seven of them."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks: list[float] = []
+    for digits in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+        ticks = [d * 10.0**p for p in decades for d in digits if low <= d * 10.0**p <= high]
+        if len(ticks) <= _MOST_TICKS:
+            break
+    if len(ticks) >= _FEWEST_TICKS:
+        return ticks[:: -(-len(ticks) // _MOST_TICKS)]
+    gap = _gap((high - low) / _TICKS)  # so short an axis is all but linear
+    return [place * gap for place in range(math.ceil(low / gap), math.floor(high / gap) + 1)]
 
 
 def draw_picture(shown: Sequence[Panel], path: Path, caption: str) -> None:
@@ -150,7 +179,7 @@ def draw_picture(shown: Sequence[Panel], path: Path, caption: str) -> None:
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
     for place, (name, points) in enumerate(panel.curves.items()):
         axes.plot(
@@ -164,9 +193,9 @@ def _draw(axes: Axes, panel: Panel) -> None:
         )
     if panel.logarithmic:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.set_yticks(log_ticks(*axes.get_ylim()))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_locator(NullLocator())
     elif panel.title == "accuracy":
         axes.set_ylim(-0.02, 1.02)
         axes.axhline(0.5, color="0.5", linewidth=0.8, zorder=1)  # what a guess gets
@@ -176,6 +205,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.set_title(panel.title, loc="left", fontsize=10)
     axes.set_xlabel("step", fontsize=9)
     axes.tick_params(labelsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(_MOST_TICKS, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(color="0.88", linewidth=0.8)
     axes.set_axisbelow(True)

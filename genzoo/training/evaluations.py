@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from pathlib import Path
 
 from genzoo.errors import TrainingError, UnknownNameError
@@ -13,10 +11,9 @@ from genzoo.evaluation.protocol import CURVE_SAMPLES
 from genzoo.evaluation.ruler import Ruler, open_splits
 from genzoo.registry.config import ZooConfig
 from genzoo.training.callbacks import Callback, Lines, Run
+from genzoo.training.run_folder import EVALUATIONS, best, number, read_evaluations, read_lines
 
 __all__ = ["Evaluations", "best_step", "fid_ratio_by_step"]
-
-_FILE = "evaluations.jsonl"
 
 
 class Evaluations(Callback):
@@ -40,7 +37,7 @@ class Evaluations(Callback):
                 hint="Leave --evaluate-every out, or install a plugin that brings one.",
             ) from None
         self._splits = open_splits(config, None, "test", data)
-        self._lines = Lines(folder / _FILE)
+        self._lines = Lines(folder / EVALUATIONS)
         self._every = every
         self._ruler: Ruler | None = None
 
@@ -69,21 +66,14 @@ class Evaluations(Callback):
 
 def fid_ratio_by_step(folder: Path) -> dict[int, float]:
     """Return the ratios that a run's evaluations found, to four digits; empty without any."""
-    return {s: float(f"{ratio:.4g}") for s, ratio in _by_step(folder, "fid_ratio").items()}
+    return {
+        row["step"]: float(f"{ratio:.4g}")
+        for row in read_lines(folder / EVALUATIONS)
+        if (ratio := number(row, "fid_ratio")) is not None
+    }
 
 
 def best_step(folder: Path, done: int) -> int | None:
     """Return the step of the lowest FID that a run found up to `done` steps, None without any."""
-    found = {s: fid for s, fid in _by_step(folder, "fid").items() if s <= done}
-    return min(found, key=found.__getitem__, default=None)
-
-
-def _by_step(folder: Path, figure: str) -> dict[int, float]:
-    path = folder / _FILE
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    found = {}
-    for line in lines:
-        with contextlib.suppress(ValueError, TypeError, KeyError):  # cut short by a kill, or null
-            row = json.loads(line)
-            found[int(row["step"])] = float(row[figure])
-    return found
+    found = best(read_evaluations(folder, done))
+    return found.step if found else None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +12,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from genzoo.errors import OutputError
+from genzoo.training.run_folder import LOCK
 
-__all__ = ["LOCK", "is_running", "locked"]
+__all__ = ["is_running", "locked"]
 
-LOCK = ".lock"
-"""The file of a run folder that a training holds as long as it lives."""
+_HELD = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})  # as filelock takes them
 
 
 @contextmanager
@@ -48,9 +51,30 @@ def locked(folder: Path) -> Iterator[None]:
 
 def is_running(folder: Path) -> bool:
     """Return whether a training is at work in a run folder, as far as this machine can tell."""
-    if not (folder / LOCK).is_file():
+    file = folder / LOCK
+    if not os.path.isfile(file):
         return False
-    lock = FileLock(folder / LOCK, timeout=0)
+    if sys.platform == "win32":
+        return _is_taken(file)
+    import fcntl
+
+    try:
+        # Shared, and by a descriptor that only reads: anybody may ask, and any number at once.
+        descriptor = os.open(file, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        # Where a drive knows no such lock, filelock has another.
+        return error.errno in _HELD or (error.errno == errno.ENOSYS and _is_taken(file))
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_taken(file: Path) -> bool:
+    lock = FileLock(file, timeout=0)
     try:
         lock.acquire()
     except Timeout:

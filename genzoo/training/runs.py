@@ -2,51 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from genzoo.errors import GenzooError, UnknownNameError, did_you_mean, in_words
+from genzoo.errors import GenzooError, TrainingError, UnknownNameError, did_you_mean
 from genzoo.registry import yamlfile
 from genzoo.registry.config import TrainedConfig, ZooConfig, read_config
 from genzoo.registry.schema import validate
 from genzoo.training.lock import is_running
+from genzoo.training.run_folder import (
+    CHECKPOINTS,
+    CONFIG,
+    METRICS,
+    POSITION,
+    PREVIEWS,
+    RECORD,
+    TENSORBOARD,
+    Evaluation,
+    best,
+    checkpoints,
+    number,
+    parse_row,
+    parse_rows,
+    read_evaluations,
+)
 
-__all__ = [
-    "ALARMS",
-    "PREVIEWS",
-    "Evaluation",
-    "RunStatus",
-    "find_runs",
-    "locate_run",
-    "read_lines",
-    "status",
-]
+__all__ = ["RunStatus", "find_runs", "locate_run", "status"]
 
-ALARMS = "alarms.jsonl"
-"""The file of a run folder that holds what has gone wrong; not there where nothing has."""
-PREVIEWS = "previews/step-*.png"
-"""The previews in a run folder, which sort by their steps."""
-
-_CONFIG = "config.yaml"
 _DEPTH = 3
-_PARTS = frozenset({"checkpoints", "previews", "tensorboard"})  # of a run, and no runs themselves
+_PARTS = frozenset({CHECKPOINTS, PREVIEWS, TENSORBOARD})  # of a run, and no runs themselves
 _TAIL = 2**16  # bytes: the last lines of a metrics file, which may have millions
+_LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()  # whose date can be written
 
 State = Literal["finished", "running", "stopped", "new", "damaged"]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """FID that `--evaluate-every` found after a step."""
-
-    step: int
-    fid: float
 
 
 @dataclass(frozen=True)
@@ -66,9 +58,11 @@ class RunStatus:
     """Steps done; of one that is not running, those that are saved."""
     seconds: float = 0.0
     """Time spent on them, over all sessions."""
+    lost: int = 0
+    """Steps done after them that are not saved, and so are to be done again."""
     machines: tuple[str, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
-    """The last ones by name, as in metrics.jsonl."""
+    """The last ones by name, as in metrics.jsonl; of steps that are lost, none."""
     last: Evaluation | None = None
     best: Evaluation | None = None
     """The lowest FID; None where the run was not evaluated."""
@@ -89,6 +83,7 @@ class RunStatus:
             "step": self.step,
             "steps": self.config.training.steps if self.config else None,
             "seconds": self.seconds,
+            "lost": self.lost,
             "updated": datetime.fromtimestamp(self.updated, UTC).isoformat(timespec="seconds"),
             "machines": list(self.machines),
             "losses": self.losses,
@@ -118,73 +113,72 @@ def locate_run(name: str, root: Path = Path("runs")) -> Path:
     Raises UnknownNameError where there is none.
     """
     for folder in (Path(name), root / name):
-        if os.path.isfile(folder / _CONFIG):
+        if os.path.isfile(folder / CONFIG):
             return folder
     runs = _folders(root, _DEPTH) if os.path.isdir(root) else ()
     names = [run.relative_to(root).as_posix() for run in runs if run != root]
     raise UnknownNameError(
-        f"{name} is not the folder of a run: it holds no {_CONFIG}.",
+        f"{name} is not the folder of a run: it holds no {CONFIG}.",
         hint=did_you_mean(name, names) if names else "Give a folder that `genzoo train` wrote to.",
     )
 
 
 def status(folder: Path) -> RunStatus:
-    """Return how a run stands; one that cannot be read is `damaged`, never an error."""
-    metrics = folder / "metrics.jsonl"
-    updated = _modified(metrics) or _modified(folder / _CONFIG)
+    """Return how a run stands; one that cannot be read is `damaged`, never an error.
+
+    A line of its files that no run writes counts as none.
+    """
+    updated = _modified(folder / METRICS) or _modified(folder / CONFIG)
     try:
-        return _read(folder, read_config(folder / _CONFIG), _newest_figures(metrics), updated)
+        return _read(folder, read_config(folder / CONFIG), updated)
     except GenzooError as error:
-        problem = error.message
-    except (LookupError, TypeError, ValueError) as error:  # files that somebody else has written
-        problem = f"{folder} holds what no run writes: {in_words(error)}"
-    return RunStatus(folder, "damaged", updated, problem=problem)
+        return RunStatus(folder, "damaged", updated, problem=error.message)
 
 
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """Return the rows of a file of JSON lines, less a line that a kill cut short; [] for none."""
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    return _rows(text)
+class _Position(NamedTuple):
+    """Where a checkpoint says that its run stood."""
+
+    step: int
+    seconds: float
+    machines: tuple[str, ...]
 
 
-def _read(folder: Path, config: ZooConfig, row: dict[str, Any], updated: float) -> RunStatus:
-    evaluations = [
-        Evaluation(found["step"], float(found["fid"]))
-        for found in read_lines(folder / "evaluations.jsonl")
-        if found.get("fid") is not None
-    ]
-    step, seconds = int(row.pop("step", 0)), float(row.pop("seconds", 0))
-    trained, saved = _trained(folder / "trained.json"), _position(folder)
+def _read(folder: Path, config: ZooConfig, updated: float) -> RunStatus:
+    running = is_running(folder)  # first: one that ends meanwhile has then left its record
+    trained, saved = _trained(folder / RECORD), _saved(folder)
     state: State = "new"
-    if is_running(folder):
+    step, seconds, machines = saved or _Position(0, 0.0, ())
+    if running:
         state = "running"
-        if saved and saved["step"] > step:
-            step, seconds = saved["step"], saved["seconds"]
     elif trained:
         state, step, seconds = "finished", trained.steps, trained.seconds
     elif saved:
-        state, step, seconds = "stopped", saved["step"], saved["seconds"]
-    else:  # what was done since is lost
-        step, seconds = 0, 0.0
+        state = "stopped"
+    elif damaged := checkpoints(folder):
+        raise TrainingError(f"{damaged[-1] / POSITION} cannot be read, and no older one can.")
+    # What is not saved is lost, figures and all: they would be of another moment than the step.
+    done = None if running else step
+    evaluations = read_evaluations(folder, done)
+    rows, logged = _newest_rows(folder / METRICS, done)
+    if running and logged > step:
+        step, seconds = logged, _seconds(rows[-1]) or seconds
     return RunStatus(
         folder=folder,
         state=state,
         updated=updated,
         config=config,
         step=step,
-        seconds=float(seconds),
-        machines=tuple(trained.machine.split("; ") if trained else saved.get("machines", ())),
-        figures={name: float(value) for name, value in row.items() if value is not None},
+        seconds=seconds,
+        lost=max(0, logged - step),
+        machines=tuple(trained.machine.split("; ")) if trained else machines,
+        figures=_figures(rows),
         last=evaluations[-1] if evaluations else None,
-        best=min(evaluations, key=lambda found: found.fid, default=None),
+        best=best(evaluations),
     )
 
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:
-    is_run = os.path.isfile(folder / _CONFIG)
+    is_run = os.path.isfile(folder / CONFIG)
     if is_run:
         yield folder
     if depth:
@@ -201,27 +195,41 @@ def _subfolders(folder: Path) -> list[Path]:
         return []
 
 
-def _newest_figures(metrics: Path) -> dict[str, Any]:
+def _newest_rows(metrics: Path, done: int | None) -> tuple[list[dict[str, Any]], int]:
+    """Return the last rows, those up to `done` steps where it is given, and the step of the last.
+
+    Only the end of the file is read, or as much as it takes to find one.
+    """
+    size, whole = _TAIL, False
+    rows: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+    while not (found or whole):
+        try:
+            with metrics.open("rb") as file:
+                length = file.seek(0, os.SEEK_END)
+                file.seek(max(0, length - size))
+                tail = file.read().decode(errors="replace")
+        except OSError:
+            return [], 0
+        rows = list(parse_rows(tail))  # a line that the tail begins in the midst of is none
+        found = [row for row in rows if done is None or row["step"] <= done]
+        whole, size = size >= length, 16 * size
+    return found, max((row["step"] for row in rows), default=0)
+
+
+def _figures(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Return the last value of each figure: a phase need not be due at every step."""
-    try:
-        with metrics.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - _TAIL))
-            tail = file.read().decode(errors="replace")
-    except OSError:
-        return {}
-    # A line that the tail begins in the midst of is no JSON.
-    return {key: value for row in _rows(tail) for key, value in row.items()}
+    return {
+        key: value
+        for row in rows
+        for key in row
+        if key not in ("step", "seconds") and (value := number(row, key)) is not None
+    }
 
 
-def _rows(text: str) -> list[dict[str, Any]]:
-    rows = []
-    for line in text.splitlines():
-        with contextlib.suppress(ValueError):
-            row = json.loads(line)
-            if isinstance(row, dict) and isinstance(row.get("step"), int):
-                rows.append(row)
-    return rows
+def _seconds(row: Mapping[str, Any]) -> float | None:
+    seconds = number(row, "seconds")
+    return None if seconds is None or seconds < 0 else seconds
 
 
 def _trained(file: Path) -> TrainedConfig | None:
@@ -231,16 +239,23 @@ def _trained(file: Path) -> TrainedConfig | None:
     return validate(TrainedConfig, yamlfile.read(file), source=str(file))
 
 
-def _position(folder: Path) -> dict[str, Any]:
-    """Return what the newest checkpoint that can be read says of itself; {} where there is none."""
-    for file in sorted(folder.glob("checkpoints/step-*/position.json"), reverse=True):
-        if rows := read_lines(file):
-            return rows[0]
-    return {}
+def _saved(folder: Path) -> _Position | None:
+    """Return what the newest checkpoint that can be read says of itself."""
+    for checkpoint in reversed(checkpoints(folder)):
+        try:
+            row = parse_row((checkpoint / POSITION).read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            continue
+        if row is None or (seconds := _seconds(row)) is None:
+            continue
+        machines = row.get("machines")
+        if isinstance(machines, list):
+            return _Position(row["step"], seconds, tuple(map(str, machines)))
+    return None
 
 
 def _modified(file: Path) -> float:
     try:
-        return file.stat().st_mtime
+        return min(max(file.stat().st_mtime, 0.0), _LATEST)
     except OSError:
         return 0.0

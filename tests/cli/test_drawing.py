@@ -126,6 +126,20 @@ def test_a_drawn_seed_is_told_and_draws_the_same_again(done, runs: Path, tmp_pat
     assert seed[1] not in done("sample", runs / "tiny-gan", "-n", 9, "-o", "third.png")
 
 
+def test_where_the_file_cannot_be_written_nothing_is_drawn(
+    refused, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("drawn")
+
+    monkeypatch.setattr(genzoo.model.Model, "sample_batches", never)
+    (tmp_path / "tiny-gan.png").mkdir()
+    assert "tiny-gan.png: it is a folder" in refused("sample", runs / "tiny-gan")
+    assert "tiny-gan.png: it is a folder" in refused(
+        "sample", runs / "tiny-gan", "-o", "tiny-gan.png"
+    )
+
+
 def test_the_batch_size_changes_no_image(done, runs: Path, tmp_path: Path) -> None:
     for size in (2, 256):
         done(

@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 import genzoo
+from genzoo.data.fitting import ImageDataset, TensorImages
+from genzoo.data.folder import FolderImages
 from genzoo.registry.config import ZooConfig, read_config
+from genzoo.registry.specs import ImageSpec
 from genzoo.training import alarms
 from genzoo.training.alarms import FIGURES, STEPS, Alarms
-from genzoo.training.callbacks import MetricsFile, Run
+from genzoo.training.callbacks import Callback, MetricsFile, Run
+from genzoo.training.run_folder import read_lines
 
 Recipe = Callable[..., ZooConfig]
 Train = Callable[..., genzoo.Model]
@@ -201,6 +206,99 @@ def test_a_run_that_is_broken_on_purpose_raises_the_alarm_for_it(
     message = capfd.readouterr().err
     assert "training." in message
     assert "without it" not in message
+
+
+class Preempted(Callback):
+    """Ends a session as soon as a checkpoint is written."""
+
+    def on_checkpoint(self, run: Run, folder: Path) -> None:
+        raise ZeroDivisionError
+
+
+def test_samples_that_are_alike_are_told_of_in_a_run_that_is_stopped_after_every_preview(
+    tmp_path: Path, recipe: Recipe, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alarms, "STEPS", WINDOW)
+    config = recipe(
+        **{**LENGTH, "training__checkpoint_every": 50, "training__steps": 250},
+        **BROKEN["samples-alike"],
+    )
+    train(config, tmp_path / "whole", without=["previews"])
+    for _ in range(250 // 50):
+        with pytest.raises(ZeroDivisionError):
+            train(config, tmp_path / "cut", Preempted(), resume=True, without=["previews"])
+    assert "samples-alike" in {alarm for _, alarm, _ in told(tmp_path / "whole")}
+    assert told(tmp_path / "cut") == told(tmp_path / "whole")
+    ratios = [
+        [(row["step"], row["class"], row["ratio"]) for row in read_lines(path / "variety.jsonl")]
+        for path in (tmp_path / "cut", tmp_path / "whole")
+    ]
+    assert [step for step, _, _ in ratios[0]] == list(range(WINDOW, 251, 50))
+    assert ratios[0] == ratios[1]
+
+
+@pytest.fixture
+def collapsed(
+    tmp_path: Path, recipe: Recipe
+) -> Callable[[ImageDataset], list[tuple[int, str, str]]]:
+    """Return a function that tells what alarms a model raises that draws one image and no other."""
+
+    def tell(dataset: ImageDataset) -> list[tuple[int, str, str]]:
+        model = genzoo.create("mlp-gan", (1, 8, 8), classes=200)
+        for parameter in model.parameters():
+            torch.nn.init.zeros_(parameter)
+        run = Run(recipe(classes=200), tmp_path, model, dataset=dataset)
+        watch = Alarms()
+        watch.on_start(run)
+        for run.step in range(STEPS, 2 * STEPS + 1, STEPS // 2):
+            watch.on_step(run)
+        return told(tmp_path)
+
+    return tell
+
+
+RAISED = [(2 * STEPS, "samples-alike", "raised")]
+
+
+def test_of_many_classes_enough_images_are_looked_for(collapsed: Any) -> None:
+    labels = torch.arange(6000) % 200  # so that a thousand hold five of each
+    pixels = torch.randint(256, (6000, 1, 8, 8), dtype=torch.uint8)
+    spec = ImageSpec(1, 8, 8, 200)
+    assert collapsed(TensorImages(pixels, labels, spec, ("",) * 200)) == RAISED
+
+
+def test_of_many_files_those_of_the_classes_that_are_shown_are_decoded(
+    collapsed: Any, tmp_path: Path
+) -> None:
+    for place in range(8):
+        genzoo.save_image(torch.rand(1, 1, 8, 8), tmp_path / f"{place}.png")
+    shown = [(str(tmp_path / f"{place}.png"), label) for place in range(8) for label in range(10)]
+    others = [(str(tmp_path / "none.png"), 10 + place % 190) for place in range(3000)]
+    files, labels = zip(*shown, *others, strict=True)
+    spec = ImageSpec(1, 8, 8, 200)
+    assert collapsed(FolderImages(files, labels, spec, ("",) * 200, "crop")) == RAISED
+
+
+def test_classes_with_too_few_images_are_not_judged(collapsed: Any) -> None:
+    labels = torch.arange(1000) % 200
+    pixels = torch.randint(256, (1000, 1, 8, 8), dtype=torch.uint8)
+    assert collapsed(TensorImages(pixels, labels, ImageSpec(1, 8, 8, 200), ("",) * 200)) == []
+
+
+@pytest.mark.parametrize(
+    "line", ['{"step": 4}', '{"step": 4, "alarm": ["x"]}', '{"step": "4"}', "3"]
+)
+def test_a_line_that_no_run_writes_takes_no_alarm_away(
+    line: str, tmp_path: Path, recipe: Recipe, train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = recipe(training__schedule={"name": "constant"}, training__steps=4)
+    train(config, tmp_path)
+    for name in ("alarms.jsonl", "variety.jsonl", "metrics.jsonl", "evaluations.jsonl"):
+        with (tmp_path / name).open("ab") as file:
+            file.write(f"{line}\n".encode() + b"\xff")
+    train(config, tmp_path, resume=True, **{"training.steps": 8})
+    assert "without it" not in capfd.readouterr().err
+    assert [row["step"] for row in read_lines(tmp_path / "metrics.jsonl")][-1] == 8
 
 
 def test_a_sound_run_raises_none_and_learns_the_same_as_without_them(

@@ -15,7 +15,8 @@ import genzoo
 from genzoo.errors import UnknownNameError
 from genzoo.registry.config import ZooConfig
 from genzoo.training.callbacks import Callback, Run
-from genzoo.training.runs import find_runs, locate_run, read_lines, status
+from genzoo.training.run_folder import best, number, read_evaluations, read_lines
+from genzoo.training.runs import find_runs, locate_run, status
 
 Recipe = Callable[..., ZooConfig]
 Train = Callable[..., genzoo.Model]
@@ -52,6 +53,10 @@ def test_a_finished_run_says_how_far_how_long_and_on_what(run: Path) -> None:
 def test_a_stopped_run_stands_where_it_goes_on_from(stopped: Stopped) -> None:
     killed, interrupted = (status(stopped[name][0]) for name in ("killed-mlp-gan", "interrupted"))
     assert (killed.state, killed.step) == ("stopped", 10)  # of 13: the others are lost
+    assert killed.lost == 2  # as far as its lines tell, of which one comes every four steps
+    rows = {row["step"]: row for row in read_lines(stopped["killed-mlp-gan"][0] / "metrics.jsonl")}
+    assert set(rows) == {4, 8, 12}
+    assert killed.losses["generator"] == rows[8]["generator/loss"]
     assert (interrupted.state, interrupted.step) == ("stopped", 13)
     assert interrupted.seconds > 0
     assert interrupted.machines
@@ -74,8 +79,10 @@ def test_a_run_at_work_is_running_as_far_as_its_last_figures(
 def test_a_run_that_has_saved_nothing_is_new(run: Path) -> None:
     shutil.rmtree(run / "checkpoints")
     (run / "trained.json").unlink()
+    (run / "evaluations.jsonl").write_text('{"step": 2, "fid": 3.0}\n')
     found = status(run)
     assert (found.state, found.step, found.seconds) == ("new", 0, 0)
+    assert (found.lost, found.figures, found.last, found.best) == (6, {}, None, None)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +93,6 @@ def test_a_run_that_has_saved_nothing_is_new(run: Path) -> None:
         ("config.yaml", "", "found nothing"),
         ("trained.json", "{", "trained.json"),
         ("trained.json", '{"steps": "six"}', "steps"),
-        ("evaluations.jsonl", '{"step": 1, "fid": "low"}\n', "no run writes"),
     ],
 )
 def test_what_cannot_be_read_is_damaged_and_no_error(
@@ -113,23 +119,27 @@ def test_a_damaged_checkpoint_counts_as_none(run: Path) -> None:
     (run / "checkpoints" / "step-00000006" / "position.json").write_text("{")
     found = status(run)
     assert (found.state, found.step) == ("stopped", 3)
+    (run / "checkpoints" / "step-00000003" / "position.json").unlink()
+    found = status(run)
+    assert found.state == "damaged"
+    assert "step-00000006/position.json cannot be read" in found.problem
 
 
 def test_the_best_evaluation_is_the_one_with_the_lowest_fid(run: Path) -> None:
-    rows = [{"step": 2, "fid": 3.0}, {"step": 4, "fid": 1.5}, {"step": 6, "fid": None}]
-    rows.append({"step": 8, "fid": 2.0})
+    rows = [{"step": 2, "fid": 3.0}, {"step": 3, "fid": 1.5}, {"step": 4, "fid": None}]
+    rows.append({"step": 6, "fid": 2.0})
     text = "".join(f"{json.dumps(row)}\n" for row in rows)
     (run / "evaluations.jsonl").write_text(text)
     found = status(run)
     assert found.best is not None
     assert found.last is not None
-    assert (found.best.step, found.best.fid) == (4, 1.5)
-    assert (found.last.step, found.last.fid) == (8, 2.0)
+    assert (found.best.step, found.best.fid) == (3, 1.5)
+    assert (found.last.step, found.last.fid) == (6, 2.0)
 
 
 def test_a_figure_that_comes_seldom_keeps_its_last_value(run: Path) -> None:
     with (run / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 7, "seconds": 1.0, "discriminator/loss": 0.25, "x": null}\n')
+        file.write('{"step": 6, "seconds": 1.0, "discriminator/loss": 0.25, "x": null}\n')
     found = status(run)
     assert found.losses["discriminator"] == 0.25
     assert "generator" in found.losses
@@ -138,9 +148,34 @@ def test_a_figure_that_comes_seldom_keeps_its_last_value(run: Path) -> None:
 
 def test_of_a_long_file_only_the_end_is_read(run: Path) -> None:
     line = json.dumps({"step": 1, "seconds": 0.0, "generator/loss": 1.0})
-    last = json.dumps({"step": 9, "seconds": 0.0, "generator/loss": 2.0})
+    last = json.dumps({"step": 6, "seconds": 0.0, "generator/loss": 2.0})
     (run / "metrics.jsonl").write_text(f"{line}\n" * 50_000 + f"{last}\n")
     assert status(run).losses == {"generator": 2.0}
+
+
+def test_lines_that_are_lost_may_be_more_than_the_end(run: Path) -> None:
+    (run / "trained.json").unlink()
+    saved = json.dumps({"step": 6, "seconds": 0.0, "generator/loss": 1.0})
+    lost = (json.dumps({"step": step, "generator/loss": 2.0}) for step in range(7, 20_000))
+    (run / "metrics.jsonl").write_text("\n".join([saved, *lost]))
+    found = status(run)
+    assert (found.step, found.lost, found.losses) == (6, 19_993, {"generator": 1.0})
+
+
+def test_a_number_that_json_has_not_is_none(tmp_path: Path) -> None:
+    values = [*("1", "2.5", "-3e2", "NaN", "-Infinity", "1e999", '"4"', "true", "null", "[5]")]
+    values.append("1" + 30 * "0")
+    text = "".join(f'{{"step": {step}, "x": {value}}}\n' for step, value in enumerate(values))
+    (tmp_path / "lines").write_text(text)
+    found = [number(row, "x") for row in read_lines(tmp_path / "lines")]
+    assert found == [1.0, 2.5, -300.0, *[None] * 7, 1e30]
+
+
+def test_the_best_of_equals_is_the_first(tmp_path: Path) -> None:
+    rows = [{"step": 2, "fid": 3.0}, {"step": 4, "fid": 1.5}, {"step": 6, "fid": 1.5}]
+    (tmp_path / "evaluations.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    steps = [(found := best(read_evaluations(tmp_path, done))) and found.step for done in (1, 3, 9)]
+    assert steps == [None, 2, 4]
 
 
 def test_runs_are_found_three_levels_down_newest_first(finished: Path, tmp_path: Path) -> None:
