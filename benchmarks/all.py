@@ -22,6 +22,8 @@ from pathlib import Path
 from side_by_side import Row, last_line, table
 
 SCRIPTS = ("listing", "loading", "sampling", "training", "pythae_vae", "torchgan_dcgan", "memory")
+ALWAYS = {"memory": ("--folder", "200000")}
+"""Options that only one of them has."""
 
 
 def rows_of(script: str, options: Sequence[str]) -> list[Row]:
@@ -30,7 +32,7 @@ def rows_of(script: str, options: Sequence[str]) -> list[Row]:
         file = Path(folder) / "rows.json"
         program = Path(__file__).with_name(f"{script}.py")
         answer = subprocess.run(
-            [sys.executable, program, *options, "--json", file],
+            [sys.executable, program, *ALWAYS.get(script, ()), *options, "--json", file],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

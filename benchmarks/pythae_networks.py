@@ -10,6 +10,7 @@ from pythae.models.nn.benchmarks.mnist import Decoder_Conv_AE_MNIST, Encoder_Con
 from pythae.models.nn.default_architectures import Decoder_AE_MLP, Encoder_VAE_MLP
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
+from torch.nn import functional as F
 
 from genzoo import ImageSpec
 from genzoo.objectives.base import Batch
@@ -56,7 +57,7 @@ class _Encoder(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Normal:
         """Return the posterior over z (B, Z) of images (B, 1, 28, 28) in [-1, 1]."""
-        seen = self.network((images + 1) / 2)
+        seen = self.network(_unit(images))
         stddev = torch.exp(0.5 * seen.log_covariance)
         return Normal(seen.embedding, stddev, validate_args=False)
 
@@ -89,7 +90,14 @@ class _SquaredError(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return (B,) for images (B, 1, 28, 28) in [-1, 1]."""
-        return -0.5 * (self.pixels - (value + 1) / 2).square().flatten(1).sum(1)
+        # By the operations that pythae's own loss is made of: the trainers are to differ alone.
+        errors = F.mse_loss(self.pixels, _unit(value), reduction="none")
+        return -0.5 * errors.flatten(1).sum(1)
+
+
+def _unit(images: Tensor) -> Tensor:
+    """Return images in [-1, 1] as pythae sees them, in [0, 1]."""
+    return images.mul(0.5).add_(0.5)
 
 
 class _Global:

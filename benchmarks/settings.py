@@ -1,7 +1,7 @@
 """What the settings that save time do: `genzoo.train` with each of them beside none.
 
     python benchmarks/settings.py --data DIR
-    python benchmarks/settings.py --data DIR --device cuda
+    python benchmarks/settings.py --data DIR --device cuda --only bf16 tf32
 
 The same networks, loss and data as in training.py, each setting in a process of its own, in turns.
 The ratio is the speed with the setting over that without. What a device has not is left out.
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=28, help="pixels a side (default 28)")
     parser.add_argument("--device", help="cpu or cuda (default: the GPU where there is one)")
     parser.add_argument("--architectures", nargs="+", default=["dcgan", "mlp-gan"])
+    parser.add_argument("--only", nargs="+", choices=[*ON_ALL, *ON_GPUS], help="some settings")
     given = parser.parse_args()
 
     import torch
@@ -56,9 +57,11 @@ def main() -> None:
         task = Task(name, given.size, given.batch_size, given.data, device, given.threads)
         plain = partial(genzoo_side, task)
         for what, settings in {**ON_ALL, **(ON_GPUS if device != "cpu" else {})}.items():
+            if given.only and what not in given.only:
+                continue
             if "channels_last" in settings and name not in CONVOLUTIONAL:
                 continue
-            row = Row(f"train {name}, {what}", unit="images/s", note=f"{device}; beside: without")
+            row = Row(f"train {name}, {what}", unit="images/s", note=device)
             try:
                 sides = {"with": partial(plain, **settings), "without": plain}
                 seconds = alternate(sides, plan)
@@ -67,7 +70,7 @@ def main() -> None:
                 continue
             work = plan.chunk * task.batch_size
             rows.append(paired(row, seconds["with"], seconds["without"], work))
-    report(rows, given.json)
+    report(rows, given.json, ("with", "without"))
 
 
 if __name__ == "__main__":

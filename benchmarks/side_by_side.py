@@ -106,10 +106,10 @@ class Row:
         return cls(**{n: values[n] for n in names}, ratios=tuple(values["ratios"]), must=must)
 
 
-def table(rows: Iterable[Row]) -> str:
-    """Return rows as a Markdown table."""
+def table(rows: Iterable[Row], sides: tuple[str, str] = ("genzoo", "beside")) -> str:
+    """Return rows as a Markdown table, with what its two sides are called."""
     lines = [
-        "| what | genzoo | beside | ratio (95%) | must be | holds | note |",
+        f"| what | {sides[0]} | {sides[1]} | ratio (95%) | must be | holds | note |",
         "|---|---:|---:|---:|---:|---|---|",
     ]
     for row in rows:
@@ -131,9 +131,11 @@ def _figure(value: float | None, unit: str) -> str:
     return f"{digits} {unit}".rstrip()
 
 
-def report(rows: Sequence[Row], file: Path | None) -> None:
+def report(
+    rows: Sequence[Row], file: Path | None, sides: tuple[str, str] = ("genzoo", "beside")
+) -> None:
     """Print rows as a table, and write them as JSON where a file is given."""
-    print(table(rows))
+    print(table(rows, sides))
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -132,6 +133,80 @@ def test_loading_measures_a_packaged_model_and_one_of_its_own(
 
     assert len(rows) == 4
     assert all(row["ratio"] > 0 for row in rows)
+
+
+class _EnoughError(BaseException):
+    """Ends a program from within."""
+
+
+def in_this_process(sides: dict[str, Any], plan: Any) -> dict[str, list[float]]:
+    """Run each program for two steps here: in a process of its own it would start for seconds."""
+
+    class Steps:
+        wait_for_device: Any = None
+
+        def __init__(self) -> None:
+            self.plan, self.left = plan, 2
+
+        def step(self) -> None:
+            self.left -= 1
+            if not self.left:
+                raise _EnoughError
+
+    seconds = {}
+    for name, side in sides.items():
+        start = time.perf_counter()
+        with pytest.raises(_EnoughError):
+            side(Steps())
+        seconds[name] = [time.perf_counter() - start]
+    return seconds
+
+
+SMALLEST = ("--rounds", "1", "--chunk", "1", "--warmup", "1", "--threads", "1")
+
+
+def test_a_setting_is_measured_beside_none_in_a_table_that_says_so(
+    script: Script,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = (*SMALLEST, "--device", "cpu", "--batch-size", "4", "--size", "8")
+    chosen = ("--architectures", "mlp-gan", "--only", "bf16", "channels_last")
+
+    settings = script("settings")
+    monkeypatch.setattr(settings, "alternate", in_this_process)
+
+    rows = _rows(settings, tmp_path / "rows.json", monkeypatch, *options, *chosen)
+
+    assert [row["name"] for row in rows] == ["train mlp-gan, bf16"]  # which has no convolutions
+    assert rows[0]["ratio"] > 0
+    assert "| what | with | without | ratio (95%) |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("peer", "name", "options", "count"),
+    [
+        ("pythae", "pythae_vae", ("--only", "mlp-64"), 2),
+        ("torchgan", "torchgan_dcgan", ("--channels", "4"), 1),
+    ],
+)
+def test_a_peer_trains_its_own_networks_beside_genzoo(
+    script: Script,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    peer: str,
+    name: str,
+    options: tuple[str, ...],
+    count: int,
+) -> None:
+    pytest.importorskip(peer, reason="peers are in an environment of their own, by `make bench`")
+
+    rows = _rows(script(name), tmp_path / "rows.json", monkeypatch, *SMALLEST, *options)
+
+    assert len(rows) == count
+    assert all(row["ratio"] > 0 for row in rows)
+    assert all(row["must"] == [">=", 1.0] for row in rows)
 
 
 def test_a_script_that_cannot_run_says_so_in_the_table_of_all(tmp_path: Path) -> None:

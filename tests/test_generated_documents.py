@@ -210,6 +210,23 @@ def test_the_check_says_so_without_matplotlib(checkout: Checkout) -> None:
     assert "docs/images/zoo.png is stale: run `make pictures`.\n" in answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("key", "allowed"),
+    [
+        ("training.pauses", "list of maps"),
+        ("training.pauses[].stop", "whole number, >= 1"),
+        ("training.resets", "list of maps"),
+        ("training.resets[].role", "text"),
+        ("training.resets[].every", "whole number, >= 1"),
+        ("training.resets[].what", "network, optimizer"),
+    ],
+)
+def test_the_reference_has_the_keys_of_the_maps_that_a_list_holds(
+    scripts: dict[str, Any], key: str, allowed: str
+) -> None:
+    assert f"| `{key}` | {allowed} |" in scripts["generate"].reference()
+
+
 def test_pictures_are_drawn_where_they_are_stale(checkout: Checkout) -> None:
     for name in (MODEL, "zoo", "training"):
         (checkout.images / f"{name}.png").unlink()

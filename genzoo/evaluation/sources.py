@@ -57,13 +57,17 @@ class Sight:
 
         `start` is how many of the `total` come before these.
         """
-        features, predicted, wanted, small, shown, done = [], [], [], [], [], start
+        features: list[Tensor] = []
+        predicted, wanted, small, shown, done = [], [], [], [], start
         state = [*extractor.parameters(), *extractor.buffers()]  # it may have none
         device = state[0].device if state else torch.device("cpu")
         progress(done, total)
         for images, labels in batches:
             fitted = images if spec.image is None else fit_images(images, spec.image)
             seen, logits = _seen(extractor, spec, fitted.to(device))
+            if not features:  # a share that starts beyond `keep` has none to keep, of this shape
+                small.append(thumbnails(images[:1].cpu())[:0])
+                shown.append(images[:0].cpu())
             features.append(seen.float().cpu())
             predicted += [] if logits is None else [logits.argmax(1).cpu()]
             wanted += [] if labels is None else [labels.cpu()]

@@ -76,7 +76,7 @@ class Adversarial(Objective):
             networks["discriminator"] = Members([networks["discriminator"], *others])
         for role in _NORMALIZED[self.config.spectral_norm]:
             if role in networks:
-                normalize_spectrally(networks[role])
+                normalize_spectrally(networks[role], role)
         return networks
 
     def loss(

@@ -21,7 +21,7 @@ def augment(images: Tensor, config: AugmentationConfig, noise: NoiseSource) -> T
     if config.colour:
         images = _recolour(images, config.colour, noise)
     if config.translation:
-        images = _translate(images, config.translation, noise)
+        images = _translate(images, config, noise)
     if config.cutout:
         images = _cut_out(images, config.cutout, noise)
     return images
@@ -59,21 +59,31 @@ def _recolour(images: Tensor, strength: float, noise: NoiseSource) -> Tensor:
     return level + (images - level) * (1 + contrast / 2)
 
 
-def _translate(images: Tensor, share: float, noise: NoiseSource) -> Tensor:
-    """Shift by whole pixels, up to `share` of a side either way; the border's pixels fill up."""
+def _translate(images: Tensor, config: AugmentationConfig, noise: NoiseSource) -> Tensor:
+    """Shift by whole pixels, up to `translation` of a side either way."""
     height, width = images.shape[2:]
     ways = noise.uniform(2)  # (B, 2)
-    rows = _shifted(height, share, ways[:, 0])[:, None, :, None].expand_as(images)
-    columns = _shifted(width, share, ways[:, 1])[:, None, None, :].expand_as(images)
-    return images.gather(2, rows).gather(3, columns)
+    rows = _sources(height, config.translation, ways[:, 0])
+    columns = _sources(width, config.translation, ways[:, 1])
+    from_rows = rows.clamp(0, height - 1)[:, None, :, None].expand_as(images)
+    from_columns = columns.clamp(0, width - 1)[:, None, None, :].expand_as(images)
+    shifted = images.gather(2, from_rows).gather(3, from_columns)
+    if config.padding == "border":
+        return shifted
+    outside = (rows != rows.clamp(0, height - 1))[:, None, :, None]
+    outside = outside | (columns != columns.clamp(0, width - 1))[:, None, None, :]
+    return shifted.masked_fill(outside, 0.0)
 
 
-def _shifted(size: int, share: float, ways: Tensor) -> Tensor:
-    """Return where each of `size` places of B images takes its pixel from, int64 (B, size)."""
+def _sources(size: int, share: float, ways: Tensor) -> Tensor:
+    """Return where each of `size` places of B images takes its pixel from, int64 (B, size).
+
+    Outside of 0 ... size - 1 where a shift has uncovered it.
+    """
     most = round(size * share)
     shifts = (ways * (2 * most + 1)).long() - most
     places = torch.arange(size, device=ways.device)
-    return (places - shifts[:, None]).clamp(0, size - 1)
+    return places - shifts[:, None]
 
 
 def _cut_out(images: Tensor, share: float, noise: NoiseSource) -> Tensor:

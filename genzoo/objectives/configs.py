@@ -10,7 +10,7 @@ from genzoo.registry.schema import Config
 
 __all__ = ["AdversarialConfig", "AugmentationConfig", "PenaltiesConfig", "VariationalConfig"]
 
-Weight = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, le=1_000_000)]  # much beyond, float32 has no room
 Steps = Annotated[int, Field(ge=0)]
 
 _WITH_TARGETS = ("non-saturating", "minimax", "least-squares")
@@ -43,6 +43,9 @@ class AugmentationConfig(Config):
     al. 2020)."""
     translation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Largest shift, as a share of the side; DiffAugment has 0.125 (Zhao et al. 2020)."""
+    padding: Literal["border", "zeros"] = "border"
+    """What a shift uncovers: more of the pixels at the border, or 0, mid-grey, as DiffAugment has
+    it."""
     cutout: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Sides of the rectangle that is cut out, as a share of the image's; DiffAugment has 0.5."""
 
@@ -73,7 +76,7 @@ class AdversarialConfig(Config):
     """Gradient penalties on the discriminator."""
     augmentation: AugmentationConfig = AugmentationConfig()
     """What the discriminator sees, real and generated alike: against overfitting."""
-    instance_noise: Weight = 0.0
+    instance_noise: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Standard deviation of Gaussian noise on all that the discriminator sees, whose pixels go from
     -1 to 1 (Sønderby et al. 2017)."""
     instance_noise_steps: Steps = 0

@@ -12,6 +12,8 @@ __all__ = ["describe_fields", "field_rows"]
 
 _Schema = Mapping[str, Any]
 
+_EACH = "[]"  # behind the name of a list, in those of the fields that each of its maps has
+
 # JSON schema's kinds in the words of genzoo's messages, for people who write YAML and no code.
 _KINDS = {
     "boolean": "true or false",
@@ -37,7 +39,10 @@ def describe_fields(config: Config) -> list[dict[str, Any]]:
 
 
 def _value(values: Any, path: list[str]) -> Any:
-    for key in path:
+    for depth, key in enumerate(path):
+        if key.endswith(_EACH):
+            items = (values and values[key.removesuffix(_EACH)]) or []
+            return [_value(item, path[depth + 1 :]) for item in items]
         values = values and values[key]  # a map that may be null leads no further
     return values
 
@@ -45,7 +50,8 @@ def _value(values: Any, path: list[str]) -> Any:
 def field_rows(model: type[Config]) -> Iterator[dict[str, Any]]:
     """Yield a row for every field, those of maps in it too: name, default, allowed, description.
 
-    A field that must be given has no default, and `required` is true.
+    A field that must be given has no default, and `required` is true. Those of the maps that a list
+    `items` holds are named `items[].field`; required is what each of them must have.
     """
     schema = model.model_json_schema()
     return _rows(schema, schema.get("$defs", {}), "")
@@ -55,19 +61,35 @@ def _rows(schema: _Schema, definitions: _Schema, at: str) -> Iterator[dict[str, 
     for name, field in schema.get("properties", {}).items():
         choices = field.get("anyOf", [field])
         maps = [inner for choice in choices if "properties" in (inner := _at(choice, definitions))]
+        items = [inner for choice in choices if (inner := _item(choice, definitions))]
         if not maps or len(choices) > 1:
-            allowed = "map or null" if maps else _allowed({**_at(field, definitions), **field})
             required = name in schema.get("required", ())
             yield {
                 "name": f"{at}{name}",
                 # The schema does not state what a factory makes; here, factories make empty maps.
                 "default": field.get("default", None if required else {}),
-                "allowed": allowed,
+                "allowed": _kinds(field, maps, items, definitions),
                 "description": " ".join(field.get("description", "").split()),
                 "required": required,
             }
         for inner in maps:
             yield from _rows(inner, definitions, f"{at}{name}.")
+        for inner in items:
+            yield from _rows(inner, definitions, f"{at}{name}{_EACH}.")
+
+
+def _kinds(field: _Schema, maps: list[_Schema], items: list[_Schema], definitions: _Schema) -> str:
+    if maps:
+        return "map or null"
+    if items:
+        return "list of maps or null" if "anyOf" in field else "list of maps"
+    return _allowed({**_at(field, definitions), **field})
+
+
+def _item(field: _Schema, definitions: _Schema) -> _Schema:
+    """Return the schema of the maps that a list holds, an empty one for any other field."""
+    found = _at(field.get("items", {}), definitions) if field.get("type") == "array" else {}
+    return found if "properties" in found else {}
 
 
 def _at(field: _Schema, definitions: _Schema) -> _Schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, get_args
@@ -73,7 +74,7 @@ def validate(model: type[C], data: Mapping[str, Any], *, source: str, at: str = 
 
 
 def _not_plain(value: Any, path: str) -> Iterator[str]:
-    """Yield what is wrong with values that are not YAML's plain ones."""
+    """Yield what is wrong with values that are not YAML's plain ones, or numbers without end."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if isinstance(key, str):
@@ -86,6 +87,8 @@ def _not_plain(value: Any, path: str) -> Iterator[str]:
     elif not isinstance(value, str | int | float | None):
         allowed = "must be a number, a text, true, false, null, a list or a map"
         yield f"{path or 'the file'}: found {_show(value)}, {allowed}."
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{path or 'the file'}: found {_show(value)}, must be a finite number."
 
 
 def _explain(model: type[Config], data: Any, details: ErrorDetails, at: str) -> str:
@@ -124,6 +127,8 @@ def _show(value: Any) -> str:
     for constant, text in ((None, "null"), (True, "true"), (False, "false")):
         if value is constant:
             return text  # as it stands in the YAML
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value).replace("inf", ".inf").replace("nan", ".nan")
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 

@@ -46,6 +46,27 @@ def test_a_sight_is_of_all_images_and_keeps_the_first(labelled: bool) -> None:
     assert told == [(0, 11), (3, 11), (6, 11), (9, 11), (11, 11)]
 
 
+@pytest.mark.parametrize("side", [8, 40])
+@pytest.mark.parametrize("keep", [0, 3, 6, 7])
+def test_shares_are_together_the_sight_of_one_wherever_the_kept_ones_end(
+    keep: int, side: int
+) -> None:
+    images, spec = pixels(11, 1, side, side), find_extractor("digits")
+    extractor = load_extractor(spec, CPU)
+
+    def seen(rows: range) -> Sight:
+        batches = ((images[i : min(i + 3, rows.stop)], None) for i in rows[::3])
+        return Sight.of(batches, extractor, spec, 11, keep, lambda *step: None, rows.start)
+
+    whole = seen(range(11))
+    joined = Sight.joined([seen(range(6)), seen(range(6, 11))])
+    assert torch.equal(joined.features, whole.features)
+    assert torch.equal(joined.thumbnails, whole.thumbnails)
+    assert torch.equal(joined.thumbnails, thumbnails(images)[:keep])
+    assert torch.equal(joined.images, whole.images)
+    assert torch.equal(joined.images, images[:keep])
+
+
 def test_images_are_made_and_seen_without_tf32() -> None:
     backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [backend.allow_tf32 for backend in backends]

@@ -32,11 +32,53 @@ def test_an_image_is_shifted_by_whole_pixels_as_far_as_was_said_and_no_further()
     assert torch.bincount(rows + 4).min() > COUNT / 9 / 2
 
 
-def test_the_border_fills_what_a_shift_uncovers() -> None:
-    images = torch.arange(4.0).view(1, 1, 1, 4).expand(COUNT, 1, 4, 4).contiguous()
-    moved = augment(images, AugmentationConfig(translation=0.25), make_noise())
-    found = {tuple(image[0, 0].tolist()) for image in moved}
-    assert found == {(0, 1, 2, 3), (0, 0, 1, 2), (1, 2, 3, 3)}
+@pytest.mark.parametrize(
+    ("padding", "expected"),
+    [
+        ("border", {(1, 2, 3, 4), (1, 1, 2, 3), (2, 3, 4, 4)}),
+        ("zeros", {(1, 2, 3, 4), (0, 1, 2, 3), (2, 3, 4, 0)}),
+    ],
+)
+def test_the_border_or_mid_grey_fills_what_a_shift_uncovers(
+    padding: str, expected: set[tuple[int, ...]]
+) -> None:
+    config = AugmentationConfig.model_validate({"translation": 0.25, "padding": padding})
+    images = torch.arange(1.0, 5.0).view(1, 1, 1, 4).expand(COUNT, 1, 4, 4).contiguous()
+    moved = augment(images, config, make_noise())
+    whole = moved[:, 0, 1:3]  # rows that no shift of one uncovers
+    assert {tuple(row.tolist()) for row in whole.flatten(0, 1)} == expected
+    across = augment(images.transpose(2, 3), config, make_noise())[:, 0, :, 1:3]
+    assert {tuple(column.tolist()) for column in across.transpose(1, 2).flatten(0, 1)} == expected
+
+
+def diff_augment_translation(images: Tensor, shifts: Tensor) -> Tensor:
+    """Translate as `rand_translation` of the paper's published code does, by given shifts."""
+    batch, _, height, width = images.shape
+    number, row, column = torch.meshgrid(
+        torch.arange(batch), torch.arange(height), torch.arange(width), indexing="ij"
+    )
+    row = (row + shifts[:, 0, None, None] + 1).clamp(0, height + 1)
+    column = (column + shifts[:, 1, None, None] + 1).clamp(0, width + 1)
+    padded = nn.functional.pad(images, [1, 1, 1, 1, 0, 0, 0, 0])
+    return padded.permute(0, 2, 3, 1)[number, row, column].permute(0, 3, 1, 2)
+
+
+def test_padded_with_zeros_a_translation_is_the_papers() -> None:
+    """DiffAugment, Zhao et al. 2020, arXiv:2006.10738."""
+    images = torch.rand(COUNT, 3, 8, 16, generator=torch.Generator().manual_seed(0)) + 1
+    config = AugmentationConfig(translation=0.25, padding="zeros")
+    moved = augment(images, config, make_noise())
+    most = (2, 4)
+    ways = make_noise().uniform(2)
+    # A uniform number of [0, 1) chooses among the 2 n + 1 shifts of each side.
+    theirs = torch.stack([n - (ways[:, i] * (2 * n + 1)).long() for i, n in enumerate(most)], 1)
+    assert len(theirs.unique(dim=0)) > 40  # of 45
+    assert torch.equal(moved, diff_augment_translation(images, theirs))
+
+
+def test_what_was_trained_before_there_was_a_choice_saw_the_border_repeated() -> None:
+    """A weights file states its recipe, and what it does not state keeps its meaning."""
+    assert AugmentationConfig(translation=0.04).padding == "border"
 
 
 def test_a_rectangle_of_the_size_asked_for_is_cut_out() -> None:

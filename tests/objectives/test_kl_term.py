@@ -3,14 +3,21 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Laplace, MultivariateNormal, Normal
+from torch.distributions import (
+    Distribution,
+    Independent,
+    Laplace,
+    MultivariateNormal,
+    Normal,
+    kl_divergence,
+)
 
 from genzoo.errors import PluginError
 from genzoo.noise import StepNoise
 from genzoo.objectives.base import Batch
 from genzoo.objectives.configs import VariationalConfig
 from genzoo.objectives.likelihoods import PixelGaussian
-from genzoo.objectives.variational import Variational
+from genzoo.objectives.variational import Variational, kl_from_standard_normal
 
 MEANS = [[0.0, 0.2], [2.0, 0.2]]
 """KL of dimension 0: 0 and 2, mean 1; of dimension 1: 0.02 and 0.02."""
@@ -50,6 +57,22 @@ def loss_of(encoder: nn.Module, step: int = 0, **config: Any) -> tuple[Tensor, d
     noise = StepNoise(0, 0, stream="elbo", batch_size=2, rows=slice(0, 2))
     batch = Batch(torch.zeros(2, 1, 1, 2, dtype=torch.float64), None, noise)
     return Variational(VariationalConfig.model_validate(config)).loss("elbo", networks, batch, step)
+
+
+def test_the_kl_term_and_its_gradient_are_torchs_own_to_the_last_bit() -> None:
+    """So that a model that was trained by torch's is trained to the same weights."""
+    generator = torch.Generator().manual_seed(0)
+    loc, log_scale = torch.randn(2, 2, 2, generator=generator, dtype=torch.float64)
+    loc, log_scale = (3 * loc).requires_grad_(), (3 * log_scale).requires_grad_()
+    posterior = Normal(loc, log_scale.exp())
+    _, logs = loss_of(GivenEncoder(posterior))
+    prior = Normal(torch.zeros_like(loc), torch.ones_like(loc))
+    assert torch.equal(logs["kl"], kl_divergence(posterior, prior).mean(0).sum())
+    found, expected = (
+        torch.autograd.grad(kl.mean(0).sum(), (loc, log_scale), retain_graph=True)
+        for kl in (kl_from_standard_normal(posterior), kl_divergence(posterior, prior))
+    )
+    assert all(map(torch.equal, found, expected))
 
 
 @pytest.mark.parametrize(

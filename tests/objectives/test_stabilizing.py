@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -320,10 +320,132 @@ def _fakes(networks: nn.ModuleDict) -> Tensor:
 def test_a_weight_that_the_architecture_makes_itself_is_left_to_it() -> None:
     layers = nn.Sequential(weight_norm(nn.Linear(3, 4)), nn.Linear(4, 2))
     before = layers[0].weight.clone()
-    normalize_spectrally(layers)
-    normalize_spectrally(layers)  # nor is one that is normalized already
+    normalize_spectrally(layers, "discriminator")
+    normalize_spectrally(layers, "discriminator")  # nor is one that is normalized already
     assert torch.equal(layers[0].weight, before)
     assert len(layers[1].parametrizations.weight) == 1
+
+
+class Equalized(nn.Module):
+    """A linear layer of one's own, as StyleGAN has it."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, self.weight / self.weight.shape[1] ** 0.5, self.bias)
+
+
+class Raw(nn.Module):
+    """A network of bare parameters, by names of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.randn(3, 4))
+        self.second = nn.Parameter(torch.randn(4, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x @ self.first).relu() @ self.second
+
+
+def assembled(network: nn.Module, role: str = "discriminator", **config: Any) -> nn.Module:
+    """Return what the objective makes of a network when asked for spectral normalization."""
+    settings = {"spectral_norm": "both", **config}
+    return objective(**settings).assemble(lambda: {role: network})[role]
+
+
+@pytest.mark.parametrize(
+    ("network", "named"),
+    [
+        (lambda: nn.Sequential(nn.Linear(3, 4), Equalized(4, 2)), ("1.weight", "Equalized")),
+        (lambda: nn.GRU(3, 4), ("weight_ih_l0, weight_hh_l0", "GRU")),
+        (lambda: nn.Sequential(nn.Linear(3, 3), nn.Bilinear(3, 3, 2)), ("1.weight", "Bilinear")),
+        (Raw, ("first, second", "Raw")),
+        (lambda: nn.LSTM(3, 4, num_layers=3), ("weight_ih_l1 and 3 more", "LSTM")),
+    ],
+    ids=["a layer of one's own", "GRU", "Bilinear", "bare parameters", "many"],
+)
+@pytest.mark.parametrize("role", ["discriminator", "generator"])
+def test_a_weight_that_cannot_be_normalized_is_named(
+    role: str, network: Callable[[], nn.Module], named: tuple[str, str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        assembled(network(), role)
+    weights, layer = named
+    assert "objective.config.spectral_norm cannot normalize" in caught.value.message
+    assert f"{weights} of the {role}" in caught.value.message
+    assert layer in caught.value.message
+    assert "torch.nn.utils.parametrizations.spectral_norm" in caught.value.hint
+    assert normalized_layers(assembled(network(), role, spectral_norm="none")) == []
+
+
+class Positioned(nn.Module):
+    """A linear layer on tokens that know their places, and a norm of all of them together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.randn(1, 5, 4))
+        self.norm = nn.LayerNorm((5, 4))
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.layer(self.norm(tokens + self.places))
+
+
+def test_what_is_added_and_not_multiplied_by_is_named_in_a_warning_and_left_as_it_is() -> None:
+    network = Positioned()
+    before = network.places.clone()
+    with pytest.warns(UserWarning, match="leaves places of the discriminator as they are"):
+        assert normalized_layers(assembled(network)) == [network.layer]
+    assert torch.equal(network.places, before)
+
+
+@pytest.mark.parametrize("architecture", ["mlp-gan", "dcgan"])
+def test_networks_that_are_normalized_as_a_whole_warn_of_nothing(
+    architecture: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    built(zoo(architecture, 8, classes=3, spectral_norm="both", discriminators=2))
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("normalize", [nn.utils.spectral_norm, nn.utils.weight_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_a_layer_of_ones_own_that_is_normalized_already_is_accepted(normalize: Any) -> None:
+    network = nn.Sequential(normalize(Equalized(3, 4)), weight_norm(Equalized(4, 2)))
+    names = list(network.state_dict())
+    assert list(assembled(network).state_dict()) == names
+
+
+def test_a_model_is_loaded_and_sketched_whatever_it_was_trained_with() -> None:
+    with torch.device("meta"):
+        network = nn.Sequential(nn.Linear(3, 4), Equalized(4, 2))
+    assert len(normalized_layers(assembled(network))) == 1
+
+
+@pytest.mark.parametrize("sizes", [{}, {"kdim": 3, "vdim": 5}], ids=["one width", "three widths"])
+def test_all_projections_of_attention_are_normalized(sizes: dict[str, int]) -> None:
+    attention = nn.MultiheadAttention(4, 2, batch_first=True, **sizes)
+    with torch.no_grad():
+        for parameter in attention.parameters():
+            parameter.mul_(7).add_(1)
+    assembled(attention)
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (
+        torch.randn(2, 6, width, generator=generator)
+        for width in (4, sizes.get("kdim", 4), sizes.get("vdim", 4))
+    )
+    for _ in range(30):  # each a step of power iteration
+        attention(query, key, value)
+    attention.eval()
+    names = ["q_proj_weight", "k_proj_weight", "v_proj_weight"] if sizes else ["in_proj_weight"]
+    for weight in (*(getattr(attention, name) for name in names), attention.out_proj.weight):
+        assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(1, abs=0.01)
+    with torch.no_grad():
+        quick, _ = attention(query, key, value, need_weights=False)
+    slow, _ = attention(query, key, value)
+    torch.testing.assert_close(quick, slow)
 
 
 def test_a_normalized_generator_is_averaged_saved_and_loaded(tmp_path: Path) -> None:
@@ -413,4 +535,6 @@ def test_the_example_of_the_document_is_a_config() -> None:
     (block,) = re.findall("```yaml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
     data = yamlfile.parse(block, source=str(DOCUMENT))
     validate(AdversarialConfig, data["objective"]["config"], source=str(DOCUMENT))
-    validate(TrainingConfig, data["training"], source=str(DOCUMENT))
+    training = validate(TrainingConfig, data["training"], source=str(DOCUMENT))
+    assert training.pauses
+    assert training.resets

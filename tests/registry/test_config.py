@@ -96,11 +96,15 @@ def test_numbers_in_scientific_notation_are_numbers(file: Path) -> None:
         ),
         (
             {"training__optimizer": {"name": "adam", "lr": float("nan")}},
-            "training.optimizer.lr: found nan, must be a finite number.",
+            "training.optimizer.lr: found .nan, must be a finite number.",
         ),
         (
             {"training__optimizer": {"name": "adam", "lr": float("inf")}},
-            "training.optimizer.lr: found inf, must be a finite number.",
+            "training.optimizer.lr: found .inf, must be a finite number.",
+        ),
+        (
+            {"objective__config__instance_noise": float("inf")},
+            "objective.config.instance_noise: found .inf, must be a finite number.",
         ),
         (
             {"training__optimizer": {"name": "adam", "betas": [0.9, 1.0]}},

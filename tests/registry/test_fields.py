@@ -15,6 +15,12 @@ class Inner(Config):
     in two lines."""
 
 
+class Item(Config):
+    size: int = Field(ge=1)
+    """How large."""
+    inner: Inner = Inner()
+
+
 class Outer(Config):
     width: int = Field(16, ge=8, le=64, multiple_of=8)
     rate: float = Field(0.1, gt=0)
@@ -31,11 +37,19 @@ class Outer(Config):
     required: str
     """No default."""
     inner: Inner = Inner()
+    items: tuple[Item, ...] = ()
+    """A list of maps."""
+    maybe: tuple[Item, ...] | None = None
 
 
 @pytest.fixture
 def rows() -> dict[str, dict[str, object]]:
-    config = Outer(required="yes", width=24, inner=Inner(weight=0.5))
+    config = Outer(
+        required="yes",
+        width=24,
+        inner=Inner(weight=0.5),
+        items=(Item(size=1), Item(size=2, inner=Inner(weight=0.25))),
+    )
     return {str(row["name"]): row for row in describe_fields(config)}
 
 
@@ -44,6 +58,8 @@ def test_fields_stand_in_order_with_nested_ones_dotted(rows) -> None:
         *("width", "rate", "kind", "only", "widths", "range", "names", "kinds", "sizes", "options"),
         *("limit", "fast", "required"),
         "inner.weight",
+        *("items", "items[].size", "items[].inner.weight"),
+        *("maybe", "maybe[].size", "maybe[].inner.weight"),
     ]
 
 
@@ -64,6 +80,10 @@ def test_fields_stand_in_order_with_nested_ones_dotted(rows) -> None:
         ("fast", "true or false"),
         ("required", "text"),
         ("inner.weight", "number, >= 0, < 1"),
+        ("items", "list of maps"),
+        ("items[].size", "whole number, >= 1"),
+        ("items[].inner.weight", "number, >= 0, < 1"),
+        ("maybe", "list of maps or null"),
     ],
 )
 def test_what_is_allowed(rows, name: str, allowed: str) -> None:
@@ -78,3 +98,12 @@ def test_value_default_and_description(rows) -> None:
     assert rows["inner.weight"]["description"] == "A weight, in two lines."
     assert rows["required"]["description"] == "No default."
     assert rows["fast"]["description"] == ""
+
+
+def test_the_fields_of_a_lists_maps_have_the_value_of_each(rows) -> None:
+    assert rows["items[].size"]["value"] == [1, 2]
+    assert rows["items[].inner.weight"]["value"] == [0.0, 0.25]
+    assert rows["maybe[].size"]["value"] == []
+    assert rows["items[].size"]["required"]
+    assert not rows["items"]["required"]
+    assert rows["items[].size"]["description"] == "How large."
