@@ -31,6 +31,9 @@ _LONGEST = 500  # characters of somebody else's error
 class GenzooError(Exception):
     """The base of all of them: `message` says what is wrong, `hint` what to do next."""
 
+    told_elsewhere = False
+    """Whether another process of those that work together prints it."""
+
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.message = message

@@ -40,7 +40,7 @@ class Batches:
         *,
         batch_size: int,
         seed: int,
-        rows: slice = slice(None),
+        rows: slice | NDArray[np.int64] = slice(None),
         device: torch.device | str = "cpu",
         workers: int = 0,
     ) -> None:
@@ -57,6 +57,11 @@ class Batches:
         self._order = functools.lru_cache(maxsize=2)(
             functools.partial(_permutation, seed, len(dataset))
         )
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the dataset is held there, and no file is read any more."""
+        return self._held is not None
 
     def indices(self, step: int) -> NDArray[np.int64]:
         """Return the dataset indices (batch_size,) of the global batch of `step`, counted from 0.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
@@ -12,7 +13,15 @@ from genzoo.data.binarization import binarize, grey_levels
 from genzoo.errors import DataError
 from genzoo.registry.specs import ImageSpec
 
-__all__ = ["ImageDataset", "Split", "TensorImages", "check_spec", "fit_images", "fit_tensors"]
+__all__ = [
+    "ImageDataset",
+    "Split",
+    "TensorImages",
+    "check_spec",
+    "fingerprint",
+    "fit_images",
+    "fit_tensors",
+]
 
 Split = Literal["train", "test"]
 
@@ -22,7 +31,11 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601-7, section 2.5.1; what Pillow uses
 
 @runtime_checkable
 class ImageDataset(Protocol):
-    """Images of one size, with labels or without."""
+    """Images of one size, with labels or without.
+
+    One that has a method `fingerprint() -> str` says by it which images it has, in which order: a
+    run is resumed with the same ones or refused. Of any other, the number must be the same.
+    """
 
     @property
     def image(self) -> ImageSpec:
@@ -66,10 +79,24 @@ class TensorImages:
         levels = grey_levels(0, "data/drawn", 0, len(self), self.images.shape[2:])
         return replace(self, images=binarize(self.images, levels), binarize=False)
 
+    def fingerprint(self) -> str:
+        """Return the hex sha256 of all images and labels."""
+        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        for tensor in (self.images, self.labels):
+            if tensor is not None:
+                digest.update(tensor.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
     def to(self, device: torch.device) -> TensorImages:
         """Return the same set with its tensors on `device`."""
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, images=self.images.to(device), labels=labels)
+
+
+def fingerprint(dataset: ImageDataset) -> str:
+    """Return in words what tells a dataset from one of other images, or of another order."""
+    own = getattr(dataset, "fingerprint", None)
+    return f"{len(dataset):,} images" + (f" ({str(own())[:16]})" if callable(own) else "")
 
 
 def check_spec(name: str, class_names: tuple[str, ...], image: ImageSpec) -> None:

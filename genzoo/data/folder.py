@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -52,6 +53,13 @@ class FolderImages:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def fingerprint(self) -> str:
+        """Return the hex sha256 of the files' names and labels; the folder may have moved."""
+        common = len(os.path.commonpath([min(self.files), max(self.files)]))
+        digest = hashlib.sha256("\0".join(file[common:] for file in self.files).encode())
+        digest.update(repr(self.labels).encode())
+        return digest.hexdigest()
 
     def __getitem__(self, index: int) -> tuple[Tensor, int | None]:
         """Decode one file: uint8 (C, H, W) and its label. Raises DataError where it is no image."""
@@ -178,7 +186,8 @@ def _decode(path: str, image: ImageSpec, fit: Literal["crop", "stretch"]) -> Ima
     except Exception as error:
         raise DataError(
             f"{path} cannot be read as an image: {error}.",
-            hint="Replace the file, or take it out of the folder, and start again.",
+            hint="Put a whole file there. A run that it stopped goes on with --resume then; to "
+            "train without that file, start another run.",
         ) from error
     size = (image.width, image.height)
     if fit == "crop":

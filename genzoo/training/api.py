@@ -15,13 +15,20 @@ from typing import Any
 import torch
 
 from genzoo._version import __version__
-from genzoo.building import build_networks, build_objective, check_roles, complete, drawing_settings
+from genzoo.building import (
+    build_objective,
+    check_roles,
+    complete,
+    drawing_settings,
+    sketch_networks,
+)
 from genzoo.data.load import load_dataset
 from genzoo.devices import find_device
 from genzoo.errors import ConfigError, OutputError
 from genzoo.files import write_text
 from genzoo.loading import WEIGHTS
 from genzoo.model import Model
+from genzoo.processes import join
 from genzoo.registry import yamlfile
 from genzoo.registry.catalog import find, lookup
 from genzoo.registry.config import (
@@ -35,10 +42,19 @@ from genzoo.training.callbacks import Callback
 from genzoo.training.evaluations import Evaluations, fid_ratio_by_step
 from genzoo.training.lock import locked
 from genzoo.training.optimization import check_names
+from genzoo.training.run_folder import (
+    ANIMATION,
+    CHECKPOINTS,
+    CONFIG,
+    LINES,
+    PREVIEWS,
+    RECORD,
+    checkpoints,
+)
 from genzoo.training.trainer import Trainer
 from genzoo.training.watching import Watchers, chosen
 
-__all__ = ["RECORD", "flat", "resolve_config", "train"]
+__all__ = ["flat", "resolve_config", "train"]
 
 # What may differ between a run and its continuation: nothing that decides what a step computes.
 _MAY_CHANGE = (
@@ -47,22 +63,13 @@ _MAY_CHANGE = (
     "training.checkpoint_every",
     "training.keep",
     "training.workers",
-    "card.",
+    "card",
     "aliases",
     "requires",
 )
-RECORD = "trained.json"
-"""The file of a run folder that says how the run ended."""
 _LEFTOVERS = (
-    ".config.yaml.*",
-    ".metrics.jsonl.*",
-    ".evaluations.jsonl.*",
-    ".alarms.jsonl.*",
-    ".previews.gif.*",
-    f".{WEIGHTS}.*",
-    f".{RECORD}.*",
-    "previews/.step-*",
-    "checkpoints/.step-*",
+    *(f".{name}.*" for name in (CONFIG, *LINES, ANIMATION, WEIGHTS, RECORD)),
+    *(f"{name}/.step-*" for name in (PREVIEWS, CHECKPOINTS)),
 )
 
 
@@ -90,53 +97,56 @@ def train(
     path, as in `**{"training.steps": 100}`. Raises Interrupted (a KeyboardInterrupt) on SIGINT or
     SIGTERM, and a GenzooError otherwise.
     """
-    config = complete(resolve_config(config_or_name, overrides))
-    folder = Path(output) if output is not None else Path("runs") / config.name
-    _check_folder(folder, config, resume)
+    everyone = join(device)
     # Every device by name: without, torch warns where there are several.
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        _check_parts(config, device)
-        root = Path(data) if data is not None else None
-        dataset = load_dataset(config, "train", root)
-        by_hook = chosen(
-            [
-                *(c for c in callbacks if isinstance(c, str)),
-                *(["tensorboard"] if tensorboard else []),
-            ],
-            [*without, *([] if progress else ["progress"])],
-        )
-        own: list[Callback] = [c for c in callbacks if not isinstance(c, str)]
-        if evaluate_every is not None:
-            own.insert(0, Evaluations(folder, config, evaluate_every, root))
-        trainer = Trainer(
-            config,
-            dataset,
-            folder,
-            device=device,
-            watchers=Watchers(by_hook, own),
-            evaluate_every=evaluate_every,
-        )
-        if not trainer.engine.is_main:
-            return _run(trainer, resume)
-        with locked(folder):
-            _check_folder(folder, config, resume)  # again: another may have begun here meanwhile
-            return _run(trainer, resume)
+    devices = range(torch.cuda.device_count())
+    with contextlib.ExitStack() as held, torch.random.fork_rng(devices=devices):
+        with everyone.together():
+            config = complete(resolve_config(config_or_name, overrides))
+            folder = Path(output) if output is not None else Path("runs") / config.name
+            if everyone.is_main:
+                _check_folder(folder, config, resume)
+            _check_parts(config, device)
+            root = Path(data) if data is not None else None
+            dataset = load_dataset(config, "train", root)
+            by_hook = chosen(
+                [
+                    *(c for c in callbacks if isinstance(c, str)),
+                    *(["tensorboard"] if tensorboard else []),
+                ],
+                [*without, *([] if progress else ["progress"])],
+            )
+            own: list[Callback] = [c for c in callbacks if not isinstance(c, str)]
+            if evaluate_every is not None and everyone.is_main:
+                own.insert(0, Evaluations(folder, config, evaluate_every, root))
+            trainer = Trainer(
+                config,
+                dataset,
+                folder,
+                device=device,
+                watchers=Watchers(by_hook, own) if everyone.is_main else None,
+                evaluate_every=evaluate_every,
+            )
+            if everyone.is_main:
+                held.enter_context(locked(folder))
+                _check_folder(folder, config, resume)  # again: another may have begun meanwhile
+        return _run(trainer, resume)
 
 
 def _run(trainer: Trainer, resume: bool) -> Model:
     """Train in the run folder, from its first file to its last."""
-    folder = trainer.state.folder
-    if resume and not trainer.resume() and trainer.engine.is_main:
+    folder, everyone = trainer.state.folder, trainer.engine.all
+    if resume and not trainer.resume() and everyone.is_main:
         print(f"genzoo: nothing to resume in {folder}: starting at step 0.", file=sys.stderr)
-    trainer.engine.all.wait()  # until every process has seen the folder as it was
-    if trainer.engine.is_main:
-        _sweep(folder)
-        if trainer.state.step < trainer.state.steps:
-            for name in (RECORD, WEIGHTS):  # of a shorter run: they would pass for this one's
-                (folder / name).unlink(missing_ok=True)
-        write_text(folder / "config.yaml", yamlfile.dump(trainer.config.recipe()))
+    with everyone.together():
+        if everyone.is_main:
+            _sweep(folder)
+            if trainer.state.step < trainer.state.steps:
+                for name in (RECORD, WEIGHTS):  # of a shorter run: they would pass for this one's
+                    (folder / name).unlink(missing_ok=True)
+            write_text(folder / CONFIG, yamlfile.dump(trainer.config.recipe()))
     model = trainer.run()
-    if trainer.engine.is_main:
+    if everyone.is_main:
         model.save(folder / WEIGHTS)
         if not (folder / RECORD).exists():  # a finished run, resumed, has done nothing new
             record = _record(trainer).model_dump(mode="json")
@@ -162,19 +172,16 @@ def _check_parts(config: ZooConfig, device: str | None) -> None:
     """Raise what is wrong with networks, objective or device before any data is fetched."""
     find_device(device)
     objective = build_objective(config)
-    with torch.device("meta"):  # takes no time, whatever the size
-        networks = build_networks(config, objective)
-    check_roles(config, networks, objective)
+    check_roles(config, sketch_networks(config, objective), objective)
     check_names(config.training, objective.phases)
 
 
 def _check_folder(folder: Path, config: ZooConfig, resume: bool) -> None:
-    held = folder / "config.yaml"
+    held = folder / CONFIG
     begun = os.path.exists(held)  # unlike Path's, it is False where one may not look
-    checkpoints = folder / "checkpoints"
-    if not begun and os.path.isdir(checkpoints) and any(checkpoints.glob("step-*")):
+    if not begun and os.path.isdir(folder) and checkpoints(folder):
         raise OutputError(
-            f"{folder} holds checkpoints of a run, but not its config.yaml.",
+            f"{folder} holds checkpoints of a run, but not its {CONFIG}.",
             hint="Put that file back, or choose another folder with --output.",
         )
     if not resume:
@@ -194,7 +201,8 @@ def _check_folder(folder: Path, config: ZooConfig, resume: bool) -> None:
     changed = [
         key
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and not key.startswith(may_change)
+        if before.get(key) != now.get(key)
+        and not any(key == free or key.startswith(f"{free}.") for free in may_change)
     ]
     if changed:
         key = changed[0]

@@ -22,9 +22,15 @@ class GlobalBatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize features (B, C, ...) of this process's rows, likewise."""
-        if not self.training and self.running_mean is not None:
+        if not self.training:  # what one process draws or evaluates, the others know nothing of
             return F.batch_norm(
-                input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+                input,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                training=self.running_mean is None,
+                eps=self.eps,
             )
         features = at_least_float32(input)
         dims = [0, *range(2, input.ndim)]

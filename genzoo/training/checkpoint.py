@@ -18,6 +18,7 @@ from genzoo.errors import OutputError, TrainingError, WeightsError
 from genzoo.files import atomic_file, atomic_folder, file_sha256, write_text
 from genzoo.loading import WEIGHTS
 from genzoo.model import Model
+from genzoo.training.run_folder import POSITION, parse_map, step_name
 from genzoo.weights.format import verify
 
 __all__ = [
@@ -45,8 +46,8 @@ class Position:
     """Seconds spent training, over all sessions."""
     machines: tuple[str, ...] = ()
     """What it ran on, session by session, each named once."""
-    images: int | None = None
-    """How many the dataset has; None in checkpoints that do not say."""
+    dataset: str | None = None
+    """The dataset's fingerprint; None in checkpoints that do not say."""
 
 
 @dataclass(frozen=True)
@@ -60,28 +61,26 @@ class Checkpoint:
 
 def save(folder: Path, position: Position, tensors: Mapping[str, Tensor], model: Model) -> Path:
     """Write the checkpoint of a step under `folder`; OutputError where it cannot be written."""
-    target = folder / _name(position.step)
+    target = folder / step_name(position.step)
     if not target.exists():
         # Copies, because save_file refuses tensors that share memory, as tied weights do.
         plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
         with atomic_folder(target) as beside:
-            try:
-                with atomic_file(beside / _TENSORS) as file:
+            with atomic_file(beside / _TENSORS) as file:
+                try:
                     save_file(plain, file)  # which alone would let nobody else read it
-                model.save(beside / WEIGHTS)
-            except SafetensorError as error:  # its way to say that the disk is full
-                raise OutputError(
-                    f"cannot write {target}: {error}.", hint="Make room, then go on with --resume."
-                ) from None
+                except SafetensorError as error:  # its way to say that the disk is full
+                    raise OutputError(f"cannot write {target}: {error}.") from None
+            model.save(beside / WEIGHTS)
             state = {**asdict(position), "sha256": file_sha256(beside / _TENSORS)}
-            write_text(beside / "position.json", json.dumps(state))
+            write_text(beside / POSITION, json.dumps(state))
     return target
 
 
 def prune(folder: Path, keep: int, best: int | None = None) -> None:
     """Delete all checkpoints under `folder` but the newest `keep` and that of the step `best`."""
     for old in _folders(folder)[:-keep]:
-        if old.name != _name(best):
+        if best is None or old.name != step_name(best):
             hidden = old.rename(folder / f".{old.name}")  # a kill must not leave half of one
             shutil.rmtree(hidden, ignore_errors=True)
 
@@ -122,14 +121,16 @@ def _read(folder: Path) -> Checkpoint:
     """Return the checkpoint in a folder; TrainingError where it is damaged."""
     file = folder / _TENSORS
     try:
-        state = json.loads((folder / "position.json").read_text(encoding="utf-8"))
+        state = parse_map((folder / POSITION).read_text(encoding="utf-8"))
+        if state is None:
+            raise ValueError(f"{POSITION} is no map of JSON")
         position = Position(
             int(state["step"]),
             float(state["seconds"]),
             tuple(state["machines"]),
-            state.get("images"),
+            state.get("dataset"),
         )
-        if folder.name != _name(position.step):
+        if folder.name != step_name(position.step):
             raise ValueError(f"its step is {position.step}")
         verify(file, str(state["sha256"]))
         return Checkpoint(folder, position, load_file(file))
@@ -167,10 +168,6 @@ def load_optimizer(
                 tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
             state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-
-
-def _name(step: int | None) -> str:
-    return f"step-{step:08d}" if step is not None else ""
 
 
 def _folders(folder: Path) -> list[Path]:

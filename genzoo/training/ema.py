@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import ParametrizationList
+from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.optim.swa_utils import AveragedModel
 
 from genzoo.registry.training_config import EMAConfig
@@ -31,12 +35,14 @@ class _Average(AveragedModel):
         self._config = config
         self._averages: list[Tensor] = list(self.module.parameters())
         self._values: list[Tensor] = list(networks.parameters())
+        self._spectra = [*_spectra(self.module)]
+        own = {id(vector) for spectrum in self._spectra for vector in spectrum.vectors}
         # A module may put another tensor in a buffer's place: these are looked up each time.
         self._buffers_of = [
             (ours, theirs, name)
             for ours, theirs in zip(self.module.modules(), networks.modules(), strict=True)
             for name, buffer in theirs._buffers.items()
-            if buffer is not None
+            if buffer is not None and id(ours._buffers[name]) not in own
         ]
         # An attention mask of -inf has no average: the difference of two infinities is NaN.
         self._masks = {
@@ -68,4 +74,40 @@ class _Average(AveragedModel):
         torch._foreach_lerp_(averages, values, 1 - decay)
         for average, value in copied:
             average.copy_(value)
+        for spectrum in self._spectra:
+            spectrum.follow()
         self.n_averaged += 1
+
+
+class _Spectrum:
+    """A spectral normalization of an averaged weight, whose vectors are that weight's own.
+
+    They are neither averaged, for the mean of unit vectors is shorter than one, nor copied, for the
+    trained weight's do not fit: both would divide by less than the largest singular value.
+    """
+
+    def __init__(self, follow: Callable[[], object], vectors: Sequence[Tensor]) -> None:
+        self.follow = follow
+        """Take one step of power iteration, as each forward in training does."""
+        self.vectors = vectors
+
+
+def _spectra(module: nn.Module) -> Iterator[_Spectrum]:
+    """Yield the spectral normalizations in a module, of both kinds that PyTorch has."""
+    for each in module.modules():
+        if isinstance(each, ParametrizationList):
+            norms = [part for part in each if isinstance(part, _SpectralNorm)]
+            if norms:
+                vectors = [vector for norm in norms for vector in norm.buffers()]
+                yield _Spectrum(functools.partial(_iterate, each), vectors)
+        for hook in each._forward_pre_hooks.values():
+            if isinstance(hook, SpectralNorm):
+                step = functools.partial(hook.compute_weight, each, do_power_iteration=True)
+                vectors = [each.get_buffer(f"{hook.name}_{side}") for side in ("u", "v")]
+                yield _Spectrum(step, vectors)
+
+
+def _iterate(weight: ParametrizationList) -> None:
+    weight.train()
+    weight()
+    weight.eval()

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["Interrupted", "StopRequest", "stop_requests"]
+__all__ = ["APART", "Interrupted", "StopRequest", "stop_requests"]
+
+
+APART = 1.0
+"""Seconds after which another SIGINT is a person's who will not wait."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -32,7 +37,11 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Turn the first SIGINT or SIGTERM into a request; the second acts at once, as ever."""
+    """Turn SIGINT and SIGTERM into a request; a second SIGINT, `APART` or more later, acts at once.
+
+    A scheduler that signals all processes of a job, and a launcher that hands on what it gets,
+    together send the same signal twice: that is no second wish.
+    """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request  # Python gives signals to the main thread alone
@@ -41,14 +50,20 @@ def stop_requests() -> Iterator[StopRequest]:
     # None stands for a handler that Python cannot put back, because it did not set it.
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) or signal.SIG_DFL for number in numbers}
+    asked_at = 0.0
 
     def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
     def note(number: int, frame: FrameType | None) -> None:
-        request.made, request.number = True, number
-        restore()
+        nonlocal asked_at
+        now = time.monotonic()
+        if not request.made:
+            request.made, request.number, asked_at = True, number, now
+        elif number == signal.SIGINT and now - asked_at >= APART:
+            restore()
+            signal.raise_signal(number)
 
     for number in numbers:
         signal.signal(number, note)

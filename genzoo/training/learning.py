@@ -115,8 +115,8 @@ class Learner:
                 parameter.requires_grad_(role in phase.trains)
         optimizer, scaler = self.optimizers[phase.name], self._scalers[phase.name]
         reports = []
-        for place, rows in enumerate(self.engine.parts):
-            loss, scalars = self._loss(phase, step, images, labels, rows)
+        for place in range(len(self.engine.parts)):
+            loss, scalars = self._loss(phase, step, images, labels, place)
             if place == 0:
                 # Not before the loss: memory that is freed and asked for again at once is cheap.
                 optimizer.zero_grad(set_to_none=True)
@@ -127,13 +127,14 @@ class Learner:
         return {name: torch.stack([r[name] for r in reports]).mean(0) for name in reports[0]}
 
     def _loss(
-        self, phase: Phase, step: int, images: Tensor, labels: Tensor | None, rows: slice
+        self, phase: Phase, step: int, images: Tensor, labels: Tensor | None, place: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of some of this process's rows, weighed by their share, and scalars."""
+        """Return the loss of a part of this process's rows, weighed by its share, and scalars."""
         settings, device = self.config.training, self.engine.device
-        parts, first = settings.accumulate, self.engine.rows.start
+        parts, rows = settings.accumulate, self.engine.parts[place]
         if parts > 1:
-            own = slice(rows.start - first, rows.stop - first)
+            size = rows.stop - rows.start
+            own = slice(place * size, (place + 1) * size)
             images, labels = images[own], None if labels is None else labels[own]
         noise = StepNoise(
             settings.seed,
@@ -172,9 +173,9 @@ class Learner:
 
     def _is_told(self, phase: Phase, step: int) -> bool:
         """Return whether this is the phase's last step before figures are told."""
-        every, steps = self.config.training.log_every, self.config.training.steps
-        told = min((step // every + 1) * every, steps)
-        return step + 1 + phase.every > told
+        settings = self.config.training
+        told = min((step // settings.log_every + 1) * settings.log_every, settings.steps)
+        return not any(is_due(settings, phase, later) for later in range(step + 1, told))
 
     def _reset(self, step: int) -> None:
         """Let start anew what is to at `step`."""
@@ -190,7 +191,11 @@ class Learner:
                 network.load_state_dict(anew[reset.role].state_dict())
             for optimizer in self.optimizers.values():
                 for parameter in network.parameters():
-                    optimizer.state.pop(parameter, None)
+                    # Zero is where all of them start. To drop the state of some parameters is more
+                    # than the fused SGD can take.
+                    for value in optimizer.state.get(parameter, {}).values():
+                        if torch.is_tensor(value):
+                            value.zero_()
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that decides how training goes on."""

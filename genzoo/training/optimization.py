@@ -80,7 +80,9 @@ def build_optimizer(
         )
     chosen = config.optimizers.get(phase.name, config.optimizer)
     options = chosen.model_dump(exclude={"name"})
-    if chosen.name in _FUSED:
+    # Where the first step of all overflows, and is not to be taken, the fused SGD would leave the
+    # momentum as it found the memory.
+    if chosen.name in _FUSED and (chosen.name, config.precision) != ("sgd", "fp16"):
         options["fused"] = True
     optimizer = _CLASSES[chosen.name](parameters, **options)
     for group in optimizer.param_groups:

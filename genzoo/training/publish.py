@@ -14,7 +14,8 @@ from genzoo.registry import yamlfile
 from genzoo.registry.catalog import find, local_file
 from genzoo.registry.config import TrainedConfig, WeightsConfig, ZooConfig, read_config
 from genzoo.registry.schema import validate
-from genzoo.training.api import RECORD, flat
+from genzoo.training.api import flat
+from genzoo.training.run_folder import CONFIG, RECORD
 
 __all__ = ["publish"]
 
@@ -37,7 +38,7 @@ def publish(
     OutputError where either file cannot be written.
     """
     folder = Path(run)
-    recipe = complete(read_config(folder / "config.yaml"))
+    recipe = complete(read_config(folder / CONFIG))
     path = Path(config) if config is not None else find(recipe.name).path
     target = complete(read_config(path))
     _check_same(recipe, target, f"than {path} states")

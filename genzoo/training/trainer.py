@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from torch import Tensor
 
 from genzoo.data.batches import Batches, raise_if_a_worker_is_gone
-from genzoo.data.fitting import ImageDataset
-from genzoo.errors import DataError, TrainingError
+from genzoo.data.fitting import ImageDataset, fingerprint
+from genzoo.errors import DataError, GenzooError, OutputError, TrainingError
 from genzoo.model import Model
 from genzoo.registry.config import ZooConfig
 from genzoo.training import checkpoint
@@ -19,7 +21,8 @@ from genzoo.training.evaluations import best_step
 from genzoo.training.figures import Figures
 from genzoo.training.interrupt import Interrupted, StopRequest, stop_requests
 from genzoo.training.learning import Learner
-from genzoo.training.watching import IndispensableError, Watchers
+from genzoo.training.run_folder import CHECKPOINTS
+from genzoo.training.watching import Watchers
 
 __all__ = ["Trainer"]
 
@@ -44,7 +47,7 @@ class Trainer:
         settings = config.training
         self.config = config
         self.engine = Engine(device, settings)
-        self.checkpoints = folder / "checkpoints"
+        self.checkpoints = folder / CHECKPOINTS
         self.watchers = watchers if watchers and self.engine.is_main else Watchers()
         self.learner = Learner(config, self.engine)
         self.batches = Batches(
@@ -67,32 +70,44 @@ class Trainer:
     def resume(self) -> bool:
         """Go on from the newest whole checkpoint, and say whether there was one.
 
+        The main process reads it, and the others get it from there: they may be on other machines.
         Damaged ones that are newer are set aside, with a warning. Raises TrainingError where no
-        checkpoint is whole, or it is of other networks, or beyond the last step.
+        checkpoint is whole, or it is of other networks or images, or beyond the last step.
         """
-        found, damaged = checkpoint.newest_whole(self.checkpoints)
-        self.engine.all.wait()  # until every process has seen them
-        if found is None and damaged:
-            raise next(iter(damaged.values()))
-        if self.engine.is_main:
-            for folder, error in damaged.items():
-                aside = checkpoint.set_aside(folder)
-                print(f"genzoo: {error.message} It is {aside.name} now.", file=sys.stderr)
+        with self.engine.all.together():
+            found = self._newest() if self.engine.is_main else None
+        found = self.engine.all.from_main(found)
         if found is None:
             return False
-        done, steps = found.position.step, self.state.steps
-        if damaged and self.engine.is_main:
-            print(f"genzoo: going on from {found.folder}, after step {done}.", file=sys.stderr)
-        if done > steps:
+        with self.engine.all.together():
+            self._go_on_from(found)
+        return True
+
+    def _newest(self) -> checkpoint.Checkpoint | None:
+        found, damaged = checkpoint.newest_whole(self.checkpoints)
+        if found is None and damaged:
+            raise next(iter(damaged.values()))
+        for folder, error in damaged.items():
+            aside = checkpoint.set_aside(folder)
+            print(f"genzoo: {error.message} It is {aside.name} now.", file=sys.stderr)
+        if found and damaged:
+            step = found.position.step
+            print(f"genzoo: going on from {found.folder}, after step {step}.", file=sys.stderr)
+        return found
+
+    def _go_on_from(self, found: checkpoint.Checkpoint) -> None:
+        position, steps = found.position, self.state.steps
+        if position.step > steps:
             raise TrainingError(
-                f"{self.state.folder} has done {done} steps, training.steps is {steps}.",
-                hint=f"Set training.steps to {done} or more, or start another run.",
+                f"{self.state.folder} has done {position.step} steps, training.steps is {steps}.",
+                hint=f"Set training.steps to {position.step} or more, or start another run.",
             )
-        had, has = found.position.images, len(self.batches.dataset)
-        if had not in (None, has):
+        if position.dataset not in (None, self._fingerprint):
             raise TrainingError(
-                f"{self.state.folder} was trained on {had:,} images, there are {has:,} now.",
-                hint="Put the dataset back as it was, or start another run.",
+                f"{self.state.folder} was trained on {position.dataset}, the dataset now has "
+                f"{self._fingerprint}.",
+                hint="Put it back as it was, no image added, taken out, renamed or changed; or "
+                "start another run.",
             )
         try:
             self.learner.load(found.tensors)
@@ -101,12 +116,15 @@ class Trainer:
                 f"the checkpoint {found.folder} is of other networks: {error}",
                 hint="Resume with the version of the plugin that the run was started with.",
             ) from None
-        self.state.step = self._saved = done
-        self.state.seconds = found.position.seconds
-        self.state.best = best_step(self.state.folder, done)
-        earlier = found.position.machines
+        self.state.step = self._saved = position.step
+        self.state.seconds = position.seconds
+        self.state.best = best_step(self.state.folder, position.step)
+        earlier = position.machines
         self.machines = (*earlier, *(m for m in self.machines if m not in earlier))
-        return True
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self.batches.dataset)
 
     def run(self) -> Model:
         """Train to the last step and return the model that samples.
@@ -114,14 +132,13 @@ class Trainer:
         Raises TrainingError where a loss or a weight is not finite, DataError where an image cannot
         be read, and Interrupted on SIGINT or SIGTERM; of the last two the state is saved.
         """
+        self._demand_one_dataset()
         try:
-            self._call("on_start")
+            with self.engine.all.together():
+                self._call("on_start")
             with stop_requests() as stop, self.engine.exactness():
                 try:
                     self._loop(stop)
-                except (IndispensableError, DataError):
-                    self._save_and_leave()  # they come between steps: nothing is lost
-                    raise
                 except RuntimeError as error:
                     raise_if_a_worker_is_gone(error)  # perhaps within a step: nothing to save
                     raise
@@ -132,20 +149,58 @@ class Trainer:
             raise Interrupted(self.state.step, self.state.folder, stop.number)
         return self.state.model.eval()
 
+    def _demand_one_dataset(self) -> None:
+        if self.engine.all.count > 1 and len({*self.engine.all.gather(self._fingerprint)}) > 1:
+            self.engine.all.agree(
+                TrainingError(
+                    "the processes do not read the same images.",
+                    hint="Give the machines one shared folder, or copies of it.",
+                )
+            )
+
     def _loop(self, stop: StopRequest) -> None:
         state, settings = self.state, self.config.training
         figures = Figures(self.engine, state)
-        for images, labels in self.batches.iterate(state.step, settings.steps):
+        for images, labels in self._batches():
             figures.add(self.train_step(state.step, images, labels))
             state.step += 1
+            told = None
             if state.step % settings.log_every == 0 or state.step == settings.steps:
                 self._check_losses()
-                self._call("on_figures", figures.take())
-            self._call("on_step")
+                told = figures.take()
+            failed = self._tell(told)
             if state.step % settings.checkpoint_every == 0 or self._is_best():
                 self._save()
-            if self.engine.may_ask(state.step) and self.engine.anywhere(stop.made):
+            if self.engine.all.anywhere(stop.made or failed is not None):
+                self._save()
+                self.engine.all.agree(failed)
                 return
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield this process's rows of each step that is left, as all processes can."""
+        start, stop = self.state.step, self.state.steps
+        batches = self.batches.iterate(start, stop)
+        if self.batches.in_memory:  # where nothing fails
+            yield from batches
+            return
+        for _ in range(start, stop):
+            try:
+                with self.engine.all.together():
+                    rows = next(batches)
+            except DataError:
+                self._save()  # it comes between steps: nothing is lost
+                raise
+            yield rows
+
+    def _tell(self, figures: Mapping[str, float] | None) -> GenzooError | None:
+        """Tell the callbacks that a step is done; return what ends the run, for that they may."""
+        try:
+            if figures is not None:
+                self._call("on_figures", figures)
+            self._call("on_step")
+        except GenzooError as error:
+            return error
+        return None
 
     def train_step(self, step: int, images: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         """Run every phase that is due at `step` on a batch; return its figures as `phase/name`."""
@@ -162,14 +217,16 @@ class Trainer:
 
     def _demand(self, finite: bool, what: str) -> None:
         """Raise TrainingError, in every process, where `finite` is false in any."""
-        if not self.engine.anywhere(not finite):
+        if not self.engine.all.anywhere(not finite):
             return
         last = checkpoint.newest(self.checkpoints)
         kept = f"The last good checkpoint is {last}." if last else "No checkpoint was saved."
-        raise TrainingError(
-            f"{what} is not finite.",
-            hint=f"{kept} To resume would end here again: start another run with a lower learning "
-            "rate, training.clip_norm or larger penalties.",
+        self.engine.all.agree(
+            TrainingError(
+                f"{what} is not finite.",
+                hint=f"{kept} To resume would end here again: start another run with a lower "
+                "learning rate, training.clip_norm or larger penalties.",
+            )
         )
 
     def _is_best(self) -> bool:
@@ -177,7 +234,7 @@ class Trainer:
         step, every = self.state.step, self._evaluate_every
         if every is None or not (step % every == 0 or step == self.state.steps):
             return False
-        return self.engine.anywhere(self.state.best == step)
+        return self.engine.all.anywhere(self.state.best == step)
 
     def _save(self) -> None:
         if self.state.step == self._saved:
@@ -186,27 +243,25 @@ class Trainer:
         # A gradient that is not finite spoils the state, and only the next loss would show it.
         finite = self.learner.state_is_finite
         self._demand(finite, f"the training state after step {self.state.step}")
-        self._write()
-        self.engine.all.wait()
-
-    def _save_and_leave(self) -> None:
-        """Save where this process ends by itself: it cannot ask the others, nor wait for them."""
-        good = self.learner.losses_are_finite and self.learner.state_is_finite
-        if good and self.state.step != self._saved:
-            self._write()
+        with self.engine.all.together():
+            if self.engine.is_main:
+                self._write()
+        self._saved = self.state.step
 
     def _write(self) -> None:
         state = self.state
-        if self.engine.is_main:
-            position = checkpoint.Position(
-                state.step, state.seconds, self.machines, len(self.batches.dataset)
-            )
+        position = checkpoint.Position(state.step, state.seconds, self.machines, self._fingerprint)
+        try:
             folder = checkpoint.save(
                 self.checkpoints, position, self.learner.tensors(), state.model
             )
             checkpoint.prune(self.checkpoints, self.config.training.keep, state.best)
-            self._call("on_checkpoint", folder)
-        self._saved = state.step
+        except OSError as error:
+            raise OutputError(
+                getattr(error, "message", f"{error.filename}: {error.strerror}."),
+                hint="Make room, or let it be written to, then go on with --resume.",
+            ) from error
+        self._call("on_checkpoint", folder)
 
     def _lend(self) -> None:
         # Without an average the model shares its networks with the training, in train mode. Not

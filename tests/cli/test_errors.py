@@ -13,6 +13,8 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
+from genzoo.cli.output import print_error
+from genzoo.errors import GenzooError
 from genzoo.registry import discovery
 from genzoo.weights import format as weights_format
 
@@ -374,6 +376,15 @@ def test_a_name_to_switch_off_that_nobody_has_is_told(python) -> None:
     code = "import sys; sys.argv = ['genzoo', 'plugins']"
     answer = python(f"{code}; from genzoo.cli.main import run; run()", GENZOO_DISABLE="dcgn,vae")
     assert answer.stderr == "genzoo: GENZOO_DISABLE names 'dcgn', which no plugin is called.\n"
+
+
+def test_what_another_process_says_is_not_said_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    error = GenzooError("something is wrong.")
+    print_error(error)
+    assert "something is wrong." in capsys.readouterr().err
+    error.told_elsewhere = True
+    print_error(error)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_bug_is_not_dressed_up_as_a_mistake(

@@ -21,6 +21,7 @@ from genzoo.registry.config import ZooConfig, apply_overrides
 from genzoo.registry.discovery import registry
 from genzoo.registry.schema import validate
 from genzoo.training.callbacks import Callback
+from genzoo.training.interrupt import APART
 
 HERE = Path(__file__).parent
 ARCHITECTURES: Mapping[str, dict[str, Any]] = {
@@ -180,9 +181,10 @@ JOBS: Mapping[str, dict[str, Any]] = {
     },
     "interrupted": {"signals": [2]},
     "terminated": {"signals": [15]},
-    "interrupted-twice": {"signals": [2, 2]},
-    "terminated-twice": {"signals": [15, 15]},
-    "interrupted-then-terminated": {"signals": [2, 15]},
+    "interrupted-twice": {"signals": [2, 2], "apart": APART},
+    "interrupted-and-told-so-again": {"signals": [2, 2]},
+    "terminated-twice": {"signals": [15, 15], "apart": APART},
+    "interrupted-then-terminated": {"signals": [2, 15], "apart": APART},
     "killed-while-saving": {"file_limit": FILE_LIMIT, "deadly_limit": True},
     "disk-full": {"file_limit": FILE_LIMIT},
     "read-only": {"read_only": True},

@@ -1,10 +1,10 @@
 """Run trainings that are stopped from outside, each in a process of its own.
 
 Called with the path of a JSON map of names to jobs {config, output, at}, and optionally: `signals`,
-which the process sends itself after step `at`; `file_limit`, the bytes that no file may exceed from
-then on; `deadly_limit`, whether to exceed them kills; `read_only`, whether its folders may not be
-written to from then on. Prints how each ended, as JSON. The processes
-are forked, so that torch is imported once.
+which the process sends itself after step `at`, `apart` seconds from each other; `file_limit`, the
+bytes that no file may exceed from then on; `deadly_limit`, whether to exceed them kills;
+`read_only`, whether its folders may not be written to from then on. Prints how each ended, as JSON.
+The processes are forked, so that torch is imported once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Stop(Callback):
                 folder.chmod(0o555)
         for number in self.job.get("signals", ()):
             os.kill(os.getpid(), number)
-            time.sleep(0.1)  # two that are alike and not yet looked at count as one
+            # Two that are alike and not yet looked at count as one.
+            time.sleep(max(0.1, self.job.get("apart", 0)))
 
 
 def _give_up_power() -> None:

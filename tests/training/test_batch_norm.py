@@ -53,6 +53,16 @@ def test_without_running_statistics_it_takes_those_of_the_batch_always() -> None
         torch.testing.assert_close(ours.train(mode)(x), plain.train(mode)(x))
 
 
+@pytest.mark.parametrize("track", [True, False])
+def test_in_eval_mode_a_process_asks_no_other(track: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The main one draws previews alone, and the others would not answer."""
+    norm = nn.BatchNorm2d(3, track_running_stats=track)
+    ours = with_global_batch_norm(copy.deepcopy(norm)).eval()
+    monkeypatch.setattr("genzoo.processes.world_size", lambda: 2)
+    monkeypatch.setattr("torch.distributed.all_reduce", pytest.fail)
+    torch.testing.assert_close(ours(features(2)), norm.eval()(features(2)))
+
+
 def test_it_can_be_differentiated_twice() -> None:
     norm = with_global_batch_norm(nn.BatchNorm1d(3).double())
     x = features(1).double().requires_grad_()

@@ -163,7 +163,14 @@ def test_none_is_newest_where_there_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[1, 2]", '{"step": 2, "seconds": 2, "more": 3}', '{"step": 9, "seconds": 2}'],
+    [
+        "",
+        "{}",
+        "[1, 2]",
+        '{"step": 2, "seconds": 2, "more": 3}',
+        '{"step": 9, "seconds": 2, "machines": [], "sha256": ""}',
+        '{"step": 2, "seconds": NaN, "machines": [], "sha256": ""}',
+    ],
 )
 def test_a_damaged_position_is_named(text: str, tmp_path: Path, model: genzoo.Model) -> None:
     older, newer = (write(tmp_path, step, model, ONE) for step in (1, 2))

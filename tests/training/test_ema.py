@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from genzoo.registry.training_config import EMAConfig
 from genzoo.training.ema import averaged, decay_at
@@ -80,6 +84,39 @@ def test_an_infinite_mask_stays_as_it_is() -> None:
         average.update_parameters(networks)
     mask = dict(average.module.named_buffers())["generator.mask"]
     assert mask.tolist() == [0.0, -torch.inf]
+
+
+def parametrized(layer: nn.Module) -> nn.Module:
+    return parametrizations.spectral_norm(layer)
+
+
+def hooked(layer: nn.Module) -> nn.Module:
+    return torch.nn.utils.spectral_norm(layer)
+
+
+@pytest.mark.parametrize("normalized", [parametrized, hooked])
+@pytest.mark.parametrize("layer", [functools.partial(nn.Linear, bias=False), nn.Embedding])
+def test_a_spectral_norm_is_that_of_the_averaged_weight(
+    normalized: Callable[[nn.Module], nn.Module], layer: Callable[[int, int], nn.Module]
+) -> None:
+    """The mean of unit vectors is shorter than one: by it, a weight would be divided by too little.
+
+    Or by another matrix's: the trained weight's own vectors do not fit the averaged one.
+    """
+    networks = nn.ModuleDict({"generator": normalized(layer(12, 16))}).train()
+    average = averaged(networks, EMAConfig(decay=0.99))
+    inputs = torch.arange(12) if layer is nn.Embedding else torch.eye(12)
+    (weight,) = networks.parameters()
+    for step in range(300):
+        angle = torch.tensor(step / 100)
+        turned = torch.stack((angle.cos(), angle.sin()))
+        with torch.no_grad():  # of rank one, so that one step of power iteration finds its vectors
+            weight.zero_()[:2, :2] = torch.outer(turned, turned)
+            networks["generator"](inputs)
+        average.update_parameters(networks)
+        if step >= 100 and step % 20 == 0:
+            effective = average.module["generator"](inputs)  # type: ignore[index]
+            assert torch.linalg.matrix_norm(effective, ord=2).item() == pytest.approx(1, abs=0.02)
 
 
 def test_an_average_goes_on_where_it_was_saved() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 import genzoo
 from genzoo.errors import OutputError, TrainingError
 from genzoo.evaluation.ruler import Ruler
+from genzoo.evaluation.sources import Sight
 from genzoo.registry.config import ZooConfig, read_config
 from genzoo.training.callbacks import Callback, Run
 from genzoo.training.evaluations import best_step, fid_ratio_by_step
@@ -117,26 +118,32 @@ def test_a_resumed_run_writes_again_what_it_does_again(
     assert fid_ratio_by_step(tmp_path) == fid_ratio_by_step(evaluated)
 
 
-class Scores(Callback):
-    """Replaces the FID of a run's evaluations, each time before the run looks at it."""
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that says what FIDs a run's evaluations will find, one after the other."""
+    fid = Ruler.fid
 
-    def __init__(self, *fids: float) -> None:
-        self.fids = iter(fids)
+    def score(*values: float) -> None:
+        left = iter(values)
 
-    def on_evaluation(self, run: Run, figures: Mapping[str, float | None]) -> None:
-        lines = rows(run.folder)
-        lines[-1]["fid"] = next(self.fids)
-        (run.folder / FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
-        run.best = best_step(run.folder, run.step)
+        def found(ruler: Ruler, sight: Sight) -> float:
+            return fid(ruler, sight) if sight is ruler.floor else next(left)
+
+        monkeypatch.setattr(Ruler, "fid", found)
+
+    return score
 
 
 def kept(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "checkpoints").iterdir())
 
 
-def test_the_best_is_kept_beside_the_newest(tmp_path: Path, recipe: Recipe, train: Train) -> None:
+def test_the_best_is_kept_beside_the_newest(
+    tmp_path: Path, recipe: Recipe, train: Train, scored: Callable[..., None]
+) -> None:
     config = recipe(training__steps=8, training__checkpoint_every=3, training__keep=1)
-    train(config, tmp_path, Scores(9.0, 3.0, 5.0, 3.0), evaluate_every=2)
+    scored(9.0, 3.0, 5.0, 3.0)
+    train(config, tmp_path, evaluate_every=2)
     assert kept(tmp_path) == ["step-00000004", "step-00000008"]
     assert best_step(tmp_path, 8) == 4
     assert best_step(tmp_path, 3) == 2
@@ -145,13 +152,14 @@ def test_the_best_is_kept_beside_the_newest(tmp_path: Path, recipe: Recipe, trai
 
 
 def test_a_resumed_run_keeps_the_best_of_before(
-    tmp_path: Path, recipe: Recipe, train: Train
+    tmp_path: Path, recipe: Recipe, train: Train, scored: Callable[..., None]
 ) -> None:
     """Evaluated or not."""
     short = {"training__checkpoint_every": 2, "training__keep": 1}
     constant = {"training__schedule": {"name": "constant"}}
     first = recipe(training__steps=4, **short, **constant)
-    train(first, tmp_path, Scores(3.0, 9.0), evaluate_every=2)
+    scored(3.0, 9.0)
+    train(first, tmp_path, evaluate_every=2)
     train(recipe(training__steps=6, **short, **constant), tmp_path, resume=True)
     assert kept(tmp_path) == ["step-00000002", "step-00000006"]
 

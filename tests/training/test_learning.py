@@ -111,6 +111,32 @@ def test_an_optimizer_that_starts_anew_has_forgotten_its_momentum(
         np.testing.assert_allclose(weight, vector, rtol=2e-5)
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
+def test_one_of_the_networks_of_a_phase_can_start_anew(
+    name: str, tmp_path: Path, recipe: Recipe, train: Train, state: State
+) -> None:
+    """With it the optimizer forgets what it knew of that network, and of that alone."""
+    momentum = {"momentum": 0.9} if name in ("rmsprop", "sgd") else {}
+    same = {
+        "training__steps": 4,
+        "training__optimizer": {"name": name, "lr": 1e-3, **momentum},
+        "training__schedule": {"name": "constant"},
+    }
+    resets = [{"role": "decoder", "every": 3, "what": "optimizer"}]
+    train(recipe("vae", **same, training__resets=resets), tmp_path / "reset")
+    train(recipe("vae", **same), tmp_path / "plain")
+    plain, reset = state(tmp_path / "plain"), state(tmp_path / "reset")
+    networks = {name.split(":networks.")[1] for name in plain if ":networks." in name}
+    moved = {
+        name.partition(".")[0]
+        for name in networks
+        if not torch.equal(
+            *(each[f"training.safetensors:networks.{name}"] for each in (plain, reset))
+        )
+    }
+    assert moved == {"decoder"}
+
+
 def test_a_network_that_starts_anew_has_weights_that_nobody_has_trained(
     tmp_path: Path, recipe: Recipe, train: Train, state: State
 ) -> None:
@@ -205,20 +231,59 @@ def test_figures_have_the_norm_of_each_gradient_and_the_learning_rate(
         assert figures["generator/lr"] == pytest.approx(0.0001 * last_g / 20)
 
 
-def test_fp16_scales_its_losses_and_skips_a_step_that_overflows(
+def test_a_phase_that_rests_tells_of_its_last_step_before_that(
+    tmp_path: Path, recipe: Recipe, train: Train
+) -> None:
+    record = Record()
+    pauses = [{"phase": "discriminator", "start": 3, "stop": 8}]
+    train(recipe(training__steps=12, training__pauses=pauses, **CONSTANT), tmp_path, record)
+    told = {step: "discriminator/grad_norm" in f for step, f in record.figures.items()}
+    assert told == {4: True, 8: False, 12: True}
+    assert all("generator/grad_norm" in figures for figures in record.figures.values())
+
+
+def test_fp16_trains_in_float16_on_weights_in_float32(
     tmp_path: Path, recipe: Recipe, train: Train, state: State
 ) -> None:
     train(recipe(training__steps=3, training__precision="fp16", **CONSTANT), tmp_path / "fp16")
     train(recipe(training__steps=3, **CONSTANT), tmp_path / "fp32")
     half, full = state(tmp_path / "fp16"), state(tmp_path / "fp32")
-    scale = half["training.safetensors:scaler.generator.scale"]
-    assert scale.item() in [2.0**power for power in range(10, 17)]
     weights = [name for name in full if name.startswith("training.safetensors:networks.")]
     assert weights
     assert all(half[name].dtype == torch.float32 for name in weights)
     for name in weights:
         torch.testing.assert_close(half[name], full[name], rtol=0.1, atol=2e-2, msg=name)
     assert any(not torch.equal(half[name], full[name]) for name in weights)
+
+
+@pytest.mark.usefixtures("toy")
+def test_fp16_skips_a_step_that_overflows_and_halves_its_scale(
+    tmp_path: Path, recipe: Recipe, train: Train, state: State
+) -> None:
+    """The very first one, when the momentum is not there yet."""
+    config = recipe(
+        "toy",
+        objective__config__infinite_gradient_at=1,
+        training__steps=3,
+        training__precision="fp16",
+        training__optimizer={"name": "sgd", "lr": RATE, "momentum": 0.9},
+        training__schedule={"name": "constant"},
+    )
+    train(config, tmp_path)
+    g, d = (start * np.linspace(0.5, 1.5, 64) for start in (1.0, -0.5))
+    speed_g = speed_d = np.zeros(64)
+    for step in range(3):
+        speed_d = 0.9 * speed_d + (d + g)
+        d = d - RATE * speed_d
+        if step > 0:
+            speed_g = 0.9 * speed_g + (g - 2 * d)
+            g = g - RATE * speed_g
+    found = state(tmp_path)
+    for role, vector in (("generator", g), ("discriminator", d)):
+        weight = found[f"training.safetensors:networks.{role}.weight"].double()
+        np.testing.assert_allclose(weight, vector, rtol=1e-3)
+    assert found["training.safetensors:scaler.generator.scale"].item() == 2.0**15
+    assert found["training.safetensors:scaler.discriminator.scale"].item() == 2.0**16
 
 
 @pytest.mark.parametrize("architecture", ["mlp-gan", "dcgan"])
