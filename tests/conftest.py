@@ -19,8 +19,10 @@ from genzoo.registry import catalog, discovery
 if TYPE_CHECKING:
     from genzoo import Model
 
-FIRST = ("tests/end_to_end/", "tests/testing/test_faults.py", "plugins/")
+FIRST = ("tests/end_to_end/", "tests/training/", "tests/testing/test_faults.py", "plugins/")
 """The tests that take longest: begun last, they would leave one process to end alone."""
+TOGETHER = FIRST[:2]
+"""Folders whose tests share what takes long to make: an environment, runs that were stopped."""
 
 Distribution = Callable[..., Path]
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -33,13 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Let one process run all tests that share an environment, which takes long to make."""
+    """Let one process run all tests of a folder that shares what takes long to make."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             scope: str = super()._split_scope(nodeid)
-            return FIRST[0] if scope.startswith(FIRST[0]) else scope
+            return next((folder for folder in TOGETHER if scope.startswith(folder)), scope)
 
     if config.getvalue("dist") != "loadfile":
         return None
