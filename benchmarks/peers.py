@@ -54,7 +54,6 @@ def peer_config(
         "training": {
             "steps": steps,
             "ema": None,
-            "log_every": plan.lead + plan.chunk,
             "preview_every": steps,
             "checkpoint_every": steps,
             **training,

@@ -95,9 +95,7 @@ def in_memory(image: ImageSpec, data: Path | None) -> TensorImages:
     return dataset
 
 
-def zoo_config(
-    task: Task, steps: int, log_every: int = 50, folder: Path | None = None, **settings: Any
-) -> ZooConfig:
+def zoo_config(task: Task, steps: int, folder: Path | None = None, **settings: Any) -> ZooConfig:
     """Return what `genzoo.train` is given; `folder` is one of images that take the set's place.
 
     `settings` are more of those under `training`.
@@ -119,7 +117,6 @@ def zoo_config(
             "batch_size": task.batch_size,
             "optimizer": {"name": "adam", "lr": RATE, "betas": list(BETAS)},
             "ema": {"decay": DECAY},
-            "log_every": log_every,
             "preview_every": steps + 1,
             "checkpoint_every": steps + 1,
             **settings,
@@ -153,11 +150,11 @@ def train_by_genzoo(config: ZooConfig, turns: Turns, data: Path | None, device: 
 
 
 def genzoo_side(task: Task, turns: Turns, **settings: Any) -> None:
-    """Train by genzoo, which writes its figures once in a chunk; by other `settings`, perhaps."""
+    """Train by genzoo, which writes its figures as often as ever; by other `settings`, perhaps."""
     start(task.threads)
     plan = turns.plan
     # One step more than there are turns: the last would draw a preview.
-    config = zoo_config(task, plan.steps + 1, log_every=plan.lead + plan.chunk, **settings)
+    config = zoo_config(task, plan.steps + 1, **settings)
     train_by_genzoo(config, turns, task.data, task.device)
 
 

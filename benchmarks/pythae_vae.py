@@ -31,8 +31,8 @@ NETWORKS: dict[Networks, str] = {
     "mlp-512": "its MLP, 512 wide, the default",
     "conv": "its convolutions for MNIST",
 }
-CHUNKS: dict[Networks, int] = {"mlp-64": 100, "mlp-512": 40, "conv": 3}
-"""Steps in a turn: about a second's, whatever the network."""
+CHUNKS: dict[Networks, int] = {"mlp-64": 80, "mlp-512": 30, "conv": 1}
+"""Steps in a turn: about a second's at most, so that both sides meet the same machine."""
 
 
 class PythaeConfig(Config):
@@ -111,7 +111,7 @@ def pythae_side(
 
 def main() -> None:
     """Print a row for each of pythae's networks and optimizers."""
-    parser = bench_parser(__doc__, rounds=10)
+    parser = bench_parser(__doc__, rounds=40)
     parser.add_argument("--chunk", type=int, help="steps timed in a turn (default: by network)")
     parser.add_argument("--warmup", type=int, default=2, help="steps before all (default 2)")
     parser.add_argument("--only", choices=sorted(NETWORKS), help="one of pythae's networks")

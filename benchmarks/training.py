@@ -21,6 +21,8 @@ from turns import Plan, alternate
 if TYPE_CHECKING:
     from plain import Name, Task
 
+CHUNKS: dict[Name, int] = {"dcgan": 4, "mlp-gan": 12}
+"""Steps in a turn: of a second at most, so that both sides of a round meet the same machine."""
 LIMIT: dict[Name, float] = {"dcgan": 0.98, "mlp-gan": 0.95}
 PEOPLE: dict[Name, float] = {"mlp-gan": 1.15}
 
@@ -64,9 +66,9 @@ def rows_of(task: Task, plan: Plan) -> list[Row]:
 
 def main() -> None:
     """Print a row for each architecture and loop."""
-    parser = bench_parser(__doc__, rounds=15)
-    parser.add_argument("--chunk", type=int, default=40, help="steps timed in a turn (default 40)")
-    parser.add_argument("--lead", type=int, default=8, help="steps before them (default 8)")
+    parser = bench_parser(__doc__, rounds=40)
+    parser.add_argument("--chunk", type=int, help="steps timed in a turn (default: by network)")
+    parser.add_argument("--lead", type=int, default=5, help="steps before them (default 5)")
     parser.add_argument("--warmup", type=int, default=8, help="steps before all (default 8)")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--size", type=int, default=28, help="pixels a side (default 28)")
@@ -79,10 +81,11 @@ def main() -> None:
     from plain import Task
 
     device = given.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    plan = Plan(given.rounds, given.chunk, given.lead, given.warmup, given.clock)
     rows: list[Row] = []
     chosen: list[Name] = [given.only] if given.only else sorted(LIMIT)
     for name in chosen:
+        chunk = given.chunk or CHUNKS[name]
+        plan = Plan(given.rounds, chunk, given.lead, given.warmup, given.clock)
         task = Task(name, given.size, given.batch_size, given.data, device, given.threads)
         rows += rows_of(task, plan)
     report(rows, given.json)

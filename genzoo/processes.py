@@ -105,19 +105,19 @@ class Processes:
         else:
             self.agree(None)
 
-    def wait(self) -> None:
-        """Wait until every process is here."""
-        if self.count > 1:
-            dist.barrier(group=_talk())
 
-
-@functools.cache
 def _talk() -> Any:
     """Return the group in which processes tell each other what is no tensor of a network.
 
     By way of the CPU: on a GPU's own an answer would wait for all that the GPU has yet to do.
     """
-    return dist.group.WORLD if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
+    world = dist.group.WORLD
+    return world if dist.get_backend(world) == "gloo" else _by_cpu(world)
+
+
+@functools.cache
+def _by_cpu(world: Any) -> Any:
+    return dist.new_group(backend="gloo")
 
 
 ALONE = Processes(1, 0, torch.device("cpu"))

@@ -109,22 +109,21 @@ def train(
             _check_parts(config, device)
             root = Path(data) if data is not None else None
             dataset = load_dataset(config, "train", root)
-            by_hook = chosen(
-                [
-                    *(c for c in callbacks if isinstance(c, str)),
-                    *(["tensorboard"] if tensorboard else []),
-                ],
-                [*without, *([] if progress else ["progress"])],
-            )
-            own: list[Callback] = [c for c in callbacks if not isinstance(c, str)]
-            if evaluate_every is not None and everyone.is_main:
-                own.insert(0, Evaluations(folder, config, evaluate_every, root))
+            wanted = [c for c in callbacks if isinstance(c, str)]
+            wanted += ["tensorboard"] if tensorboard else []
+            by_hook = chosen(wanted, [*without, *([] if progress else ["progress"])])
+            watchers = None
+            if everyone.is_main:
+                own: list[Callback] = [c for c in callbacks if not isinstance(c, str)]
+                if evaluate_every is not None:
+                    own.insert(0, Evaluations(folder, config, evaluate_every, root))
+                watchers = Watchers(by_hook, own)
             trainer = Trainer(
                 config,
                 dataset,
                 folder,
                 device=device,
-                watchers=Watchers(by_hook, own) if everyone.is_main else None,
+                watchers=watchers,
                 evaluate_every=evaluate_every,
             )
             if everyone.is_main:

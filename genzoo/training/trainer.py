@@ -30,8 +30,8 @@ __all__ = ["Trainer"]
 class Trainer:
     """Trains the networks of one zoo config, which must go together with its objective.
 
-    `evaluate_every` says after which steps a watcher evaluates, None for none: the best checkpoint
-    is kept.
+    `watchers` are the main process's. `evaluate_every` says after which steps one of them
+    evaluates, None for none: the best checkpoint is kept.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Trainer:
         self.config = config
         self.engine = Engine(device, settings)
         self.checkpoints = folder / CHECKPOINTS
-        self.watchers = watchers if watchers and self.engine.is_main else Watchers()
+        self.watchers = watchers or Watchers()
         self.learner = Learner(config, self.engine)
         self.batches = Batches(
             dataset,
