@@ -61,9 +61,10 @@ demo: $(VENV)/.users
 	  $(BIN)/genzoo sample $$name -n 100 --seed 0 $${model#*:} -o $(OUT)/$$name.png || exit; done
 	@echo "Look at the pictures in $(OUT)/."
 
-# Two processes of one thread each: a test is too small a thing to share between threads.
+# Two processes of one thread each: a test is too small a thing to share between threads. Bytecode is
+# written whatever else this machine is told, for tests start many a process.
 test: $(VENV)/.developers
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.developers
 	$(BIN)/ruff check

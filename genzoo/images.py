@@ -58,7 +58,7 @@ def save_picture(
     for key, value in {**(provenance or {}), "generated": _GENERATED}.items():
         text.add_itxt(key, value)
     with atomic_file(target) as beside:
-        picture.save(beside, format="PNG", pnginfo=text, optimize=True)
+        picture.save(beside, format="PNG", pnginfo=text)
     return target
 
 

@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genzoo.registry.specs import HEAVY
+from genzoo.registry import prober
 
 __all__ = ["Cost", "all_importable", "import_cost"]
 
 _SECONDS = 120  # a module that takes longer to import hangs
-
-# In a process of its own: it imports the module and calls its hooks as discovery does, and notes
-# which line of which file asked first for each heavy package.
-_PROBE = """
-import contextlib, importlib, importlib.metadata, json, sys, time, traceback
-
-answer, module, configs, *heavy = sys.argv[1:]
-from genzoo.registry import discovery, points
-dump, interrupts = json.dumps, False
-
-point = importlib.metadata.EntryPoint(module, module, points.GROUP)
-
-class Watch:
-    found = {}
-
-    def find_spec(self, name, path=None, target=None):
-        if name in heavy and name not in self.found:
-            frames = [f for f in traceback.extract_stack()[:-1]
-                      if "importlib" not in f.filename and f.filename != "<string>"]
-            self.found[name] = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else module
-
-sys.meta_path.insert(0, Watch())
-start, error = time.perf_counter(), ""
-with contextlib.redirect_stdout(sys.stderr):
-    try:
-        brings = discovery.collect(point.load())
-        if configs:
-            for item in (item for items in brings.values() for item in items):
-                if reference := getattr(item, "config", ""):
-                    importlib.import_module(reference.partition(":")[0])
-    except BaseException as failure:
-        error = f"{type(failure).__name__}"
-        interrupts = isinstance(failure, KeyboardInterrupt)
-with open(answer, "w") as file:
-    file.write(dump([time.perf_counter() - start, Watch.found, error, interrupts]))
-"""
-
-_ALL = """
-import os, sys
-os.environ.pop("GENZOO_STRICT", None)
-from genzoo.registry.discovery import registry
-registry()
-with open(sys.argv[1], "w") as file:
-    file.write("[]")
-"""
 
 
 @dataclass(frozen=True)
@@ -83,13 +40,10 @@ def import_cost(module: str, *, configs: bool = False) -> Cost:
     `module` is what the entry point names. With `configs`, the configs that its descriptors name
     are imported as well, as for `genzoo info`.
     """
-    try:
-        answer, code = _in_its_own(_PROBE, module, "configs" if configs else "", *HEAVY)
-    except subprocess.TimeoutExpired:
-        return Cost(_SECONDS, {}, f"it is still not imported after {_SECONDS} seconds", deadly=True)
-    if answer is None:
-        return Cost(0.0, {}, f"it ends Python with exit code {code}", deadly=True)
-    seconds, heavy, error, interrupts = answer
+    found, deadly = _probed("cost", module, configs)
+    if deadly:
+        return Cost(0.0, {}, deadly, deadly=True)
+    seconds, heavy, error, interrupts = found
     if interrupts:  # which no command may take for anything but the person's own wish to stop
         return Cost(0.0, {}, "it raises KeyboardInterrupt", deadly=True)
     return Cost(seconds, heavy, error)
@@ -97,27 +51,56 @@ def import_cost(module: str, *, configs: bool = False) -> Cost:
 
 def all_importable() -> bool:
     """Return whether finding all plugins leaves the interpreter alive."""
-    try:
-        return _in_its_own(_ALL)[0] is not None
-    except subprocess.TimeoutExpired:
-        return False
+    return not _probed("everything")[1]
 
 
-def _in_its_own(code: str, *arguments: str) -> tuple[Any, int]:
-    """Run code in an interpreter that finds what this one finds, and nothing in this folder.
+def _probed(kind: str, *arguments: Any) -> tuple[Any, str]:
+    """Return what a function of the prober finds where nothing but genzoo is imported.
 
-    The code is given a file to write its answer to, as JSON, for a plugin may print. Return the
-    answer, None where there is none, and the exit code.
+    It finds what this process finds, and nothing that lies in this folder. The second is why it
+    found nothing, and "" where it did.
     """
+    path = [folder for folder in sys.path if folder]
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "answer.json"
-        ran = subprocess.run(
-            [sys.executable, "-P", "-c", code, str(file), *arguments],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_SECONDS,
-            check=False,
-        )
+        file = Path(folder) / "answer.json"  # for what is imported may print
+        start = time.perf_counter()
+        job = [str(file), _SECONDS, kind, arguments, dict(os.environ), path]
+        code = _asked(json.dumps(job), path)
+        if time.perf_counter() - start > _SECONDS:
+            return None, f"it is still not imported after {_SECONDS} seconds"
         written = file.read_text(encoding="utf-8") if file.is_file() else ""
-    return json.loads(written) if written else None, ran.returncode
+    return (json.loads(written), "") if written else (None, f"it ends Python with exit code {code}")
+
+
+_running: list[subprocess.Popen[str]] = []
+"""The prober, once it is asked."""
+
+
+def _asked(job: str, path: list[str]) -> int:
+    """Have the prober do a job; return the exit code of the process that did."""
+    if not _running or _running[0].poll() is not None:
+        _end()
+        started = subprocess.Popen(
+            [sys.executable, "-P", "-m", prober.__name__],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        _running.append(started)
+    process = _running[0]
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{job}\n")
+    process.stdin.flush()
+    code = process.stdout.readline()
+    return int(code) if code else process.wait()  # it had no fork, or is what ended
+
+
+@atexit.register
+def _end() -> None:
+    while _running:
+        process = _running.pop()
+        process.kill()
+        process.communicate()
