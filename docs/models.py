@@ -125,11 +125,12 @@ def _protocol(name: str, measured: EvaluatedConfig) -> str:
     command, parts = f"genzoo evaluate {name}", []
     if facts["extractor"] != made_for(str(facts["dataset"])):
         command += f" --extractor {facts['extractor']}"
-    if "importance_samples" in facts:
-        k, images = facts["importance_samples"], facts["likelihood_images"]
-        command += f" --importance-samples {k} --likelihood-images {images}"
-        of = f"{_number(images)} {facts['likelihood_of']}"
-        parts = [f"NLL of {of} by {_number(k)} importance samples each"]
+    if "likelihood_images" in facts:
+        k, images = facts.get("importance_samples"), facts["likelihood_images"]
+        command += f" --importance-samples {k}" if k else ""
+        command += f" --likelihood-images {images}"
+        how = f"by {_number(k)} importance samples each" if k else "exactly"
+        parts = [f"NLL of {_number(images)} {facts['likelihood_of']} {how}"]
     parts = [
         f"{_number(facts['samples'])} samples, seed {facts['seed']}, "
         f"against the {_number(facts['reference_images'])} images of the {facts['split']} split "

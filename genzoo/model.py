@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from genzoo.errors import UnsupportedError
 from genzoo.inputs import Labels, check_batch_size, check_inputs, check_labels, check_rows
 from genzoo.noise import Noise, seed_or_any
 from genzoo.objectives.base import (
+    CanComplete,
     CanEncode,
     CanInterpolate,
     CanReconstruct,
     HasLogLikelihood,
     KnowsSupport,
     Objective,
+    ShowsAttention,
 )
 from genzoo.registry.config import ZooConfig
 from genzoo.registry.specs import ImageSpec
@@ -200,6 +202,65 @@ class Model(nn.Module):
         return self._fill(self._drawn(draw, len(pixels), batch_size), len(pixels))
 
     @torch.no_grad()
+    def complete(
+        self,
+        images: Tensor,
+        keep_rows: int,
+        labels: Labels = None,
+        seed: int | None = None,
+        batch_size: int = 256,
+    ) -> Tensor:
+        """Return images (B, C, H, W) whose first rows are given: float32, likewise, in [0, 1].
+
+        The rest of image i is drawn by (seed, i). Images and labels as for `encode`; where a
+        conditional model is given no labels, they are drawn as for `sample`. Raises
+        UnsupportedError for rows that are not among an image's, or that the model cannot go on
+        from.
+        """
+        objective = self.require(CanComplete, "complete")
+        if not isinstance(keep_rows, int) or not 0 <= keep_rows <= self.image.height:
+            raise UnsupportedError(
+                f"keep_rows is {keep_rows!r}.",
+                hint=f"{self.name} draws {self.image.height} rows: keep 0 to that many.",
+            )
+        seed = seed_or_any(seed)
+        drawn = labels is None and self.classes is not None
+        pixels, wanted = self._inputs(images, 0 if drawn else labels)
+        if drawn:
+            wanted = self.labels(len(pixels), seed)
+
+        def draw(rows: range) -> Tensor:
+            noise = Noise(seed, rows, stream="complete", device=self.device)
+            part = pixels[rows.start : rows.stop]
+            made: Tensor = objective.complete(
+                self.networks, part, _rows(wanted, rows), noise, keep_rows
+            )
+            return torch.cat([part[:, :, :keep_rows].to(made), made[:, :, keep_rows:]], dim=2)
+
+        return self._fill(self._drawn(draw, len(pixels), batch_size), len(pixels))
+
+    @torch.no_grad()
+    def attention(
+        self, images: Tensor, places: Sequence[tuple[int, int]], labels: Labels = None
+    ) -> Tensor:
+        """Return how much each place (row, column) of an image looked at each pixel (B, P, H, W).
+
+        In float32, 1 at the most in sum. Images and labels as for `encode`. Raises UnsupportedError
+        for places that are not in the image, or a model that does not say.
+        """
+        objective = self.require(ShowsAttention, "show its attention")
+        height, width = self.image.height, self.image.width
+        for row, column in places:
+            if not (0 <= row < height and 0 <= column < width):
+                raise UnsupportedError(
+                    f"there is no pixel at row {row}, column {column} of {height}x{width} images.",
+                    hint=f"Rows are 0 to {height - 1}, columns 0 to {width - 1}.",
+                )
+        pixels, wanted = self._inputs(images, labels)
+        looked: Tensor = objective.attention(self.networks, pixels, wanted, places)
+        return looked.float()
+
+    @torch.no_grad()
     def log_likelihood(
         self,
         images: Tensor,
@@ -258,8 +319,8 @@ class Model(nn.Module):
             return self.objective
         raise UnsupportedError(
             f"{self.name} cannot {verb}: its objective is {self.config.objective.name!r}.",
-            hint="Models with the objective 'variational' can: see `genzoo list`. Others can where "
-            f"their objective is a genzoo.objectives.base.{protocol.__name__}.",
+            hint="A model can where its objective is a genzoo.objectives.base."
+            f"{protocol.__name__}: `genzoo list` shows which objective each has.",
         )
 
     def _inputs(self, images: Tensor, labels: Labels) -> tuple[Tensor, Tensor | None]:

@@ -25,6 +25,11 @@ FIRST = ("tests/end_to_end/", "tests/training/", "tests/testing/test_faults.py",
 TOGETHER = FIRST[:2]
 """Folders whose tests share what takes long to make: an environment, runs that were stopped."""
 
+SMALL: Mapping[str, dict[str, Any]] = {
+    "pixel-transformer": {"levels": 8, "patch_size": 4, "width": 16, "depth": 1, "heads": 2},
+}
+"""Configs of `model` for architectures whose own are slow to draw from."""
+
 Distribution = Callable[..., Path]
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -164,7 +169,7 @@ def model() -> Callable[..., Model]:
     ) -> Model:
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(0)
-            made = genzoo.create(name, image, classes)
+            made = genzoo.create(name, image, classes, **SMALL.get(name, {}))
             for parameter in made.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))
         return made

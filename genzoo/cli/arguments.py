@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from genzoo.errors import ConfigError, LabelError, OutputError
+from genzoo.errors import ConfigError, LabelError, OutputError, UnsupportedError
 from genzoo.files import check_writable
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "default_columns",
     "model_names",
     "parse_labels",
+    "parse_places",
     "parse_settings",
 ]
 
@@ -105,6 +106,19 @@ def parse_labels(text: str | None) -> list[int] | None:
             )
         labels.extend(range(first, last + 1))
     return labels
+
+
+def parse_places(texts: Sequence[str] | None) -> list[tuple[int, int]]:
+    """Return ["3,14"] as [(3, 14)], None as []. Raises UnsupportedError."""
+    places = []
+    for text in texts or ():
+        found = re.fullmatch(r"\s*(\d{1,6})\s*,\s*(\d{1,6})\s*", text)
+        if not found:
+            raise UnsupportedError(
+                f"--at {text}: that is no pixel.", hint="Write its row and its column: 3,14."
+            )
+        places.append((int(found[1]), int(found[2])))
+    return places
 
 
 def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:

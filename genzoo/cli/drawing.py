@@ -1,4 +1,4 @@
-"""`genzoo sample`, `interpolate` and `reconstruct`: from a model to a picture."""
+"""From a model to a picture: `sample`, `interpolate`, `reconstruct`, `complete` and `explain`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from genzoo.cli.arguments import (
     check_output,
     default_columns,
     parse_labels,
+    parse_places,
     parse_settings,
 )
 from genzoo.cli.output import counted
@@ -32,7 +33,18 @@ if TYPE_CHECKING:
     from genzoo.data.fitting import ImageDataset, Split
     from genzoo.model import Model
 
-__all__ = ["interpolate", "reconstruct", "sample"]
+__all__ = ["complete", "explain", "interpolate", "reconstruct", "sample"]
+
+Originals = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="IMAGES...",
+        exists=True,
+        dir_okay=False,
+        help="Image files.",
+        show_default="from the model's dataset",
+    ),
+]
 
 _MOST = 1_000_000  # in one file: one zero too many should not fill the memory
 
@@ -135,16 +147,7 @@ def interpolate(
 
 def reconstruct(
     name: ModelName,
-    images: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="IMAGES...",
-            exists=True,
-            dir_okay=False,
-            help="Image files.",
-            show_default="from the model's dataset",
-        ),
-    ] = None,
+    images: Originals = None,
     labels: LabelText = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many of the dataset.")] = 32,
     split: SplitName = "test",
@@ -180,6 +183,103 @@ def reconstruct(
     facts = _provenance(model, originals=origin)
     save_image(pairs, output, default_columns(len(pairs), (0, 1)), facts)
     typer.echo(f"{output}: {counted(len(made), 'image')} and what {model.name} makes of them")
+
+
+def complete(
+    name: ModelName,
+    images: Originals = None,
+    keep_rows: Annotated[
+        int | None,
+        typer.Option(min=0, help="Rows of pixels that are kept, from above.", show_default="half"),
+    ] = None,
+    seed: Seed = None,
+    labels: LabelText = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many of the dataset.")] = 32,
+    split: SplitName = "test",
+    data: DataFolder = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .png.", show_default="NAME-completion.png"),
+    ] = None,
+    batch_size: BatchSize = 256,
+    device: Device = None,
+    settings: Settings = None,
+) -> None:
+    """Draw images beside their upper part alone, and what a model makes of that.
+
+    The images are files, or the first of the test split of the model's dataset.
+    """
+    if labels is not None and not images:
+        raise typer.BadParameter("--labels are for image files: a dataset has its own.")
+    wanted, changes = parse_labels(labels), parse_settings(settings)
+    check_output(output, ".png")
+    import torch
+
+    from genzoo.images import save_image
+    from genzoo.loading import load
+    from genzoo.noise import seed_or_any
+    from genzoo.objectives.base import CanComplete
+
+    model = load(name, device, objective=changes)
+    model.require(CanComplete, "complete images")
+    output, seed = output or _free(f"{model.name}-completion.png"), seed_or_any(seed)
+    keep_rows = model.image.height // 2 if keep_rows is None else keep_rows
+    originals, own, origin = _originals(model, images, n, split, data)
+    made = model.complete(originals, keep_rows, wanted or own, seed, batch_size).cpu()
+    begun = made.clone()
+    begun[:, :, keep_rows:] = 0.5
+    triples = torch.stack([originals / 255, begun, made], dim=1).flatten(0, 1)
+    facts = _provenance(model, seed=str(seed), keep_rows=str(keep_rows), originals=origin)
+    save_image(triples, output, default_columns(len(triples), (0, 1, 2)), facts)
+    what = f"{counted(len(made), 'image')}, of which {model.name} saw {keep_rows} rows"
+    typer.echo(f"{output}: {what}, seed {seed}")
+
+
+def explain(
+    name: ModelName,
+    n: Annotated[int, typer.Option("-n", min=1, max=_MOST, help="How many images.")] = 4,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROW,COLUMN",
+            help="A pixel to explain, from 0,0 in the upper left corner; as often as you like.",
+            show_default="some at edges",
+        ),
+    ] = None,
+    seed: Seed = None,
+    labels: LabelText = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .png.", show_default="NAME-attention.png"),
+    ] = None,
+    device: Device = None,
+    settings: Settings = None,
+) -> None:
+    """Draw images, and beside each where some of its pixels look back to."""
+    wanted, changes, places = parse_labels(labels), parse_settings(settings), parse_places(at)
+    check_output(output, ".png")
+    import torch
+
+    from genzoo.attention import edges, overlay
+    from genzoo.images import save_image
+    from genzoo.loading import load
+    from genzoo.noise import seed_or_any
+    from genzoo.objectives.base import ShowsAttention
+
+    model = load(name, device, objective=changes)
+    model.require(ShowsAttention, "show where it looks")
+    output, seed = output or _free(f"{model.name}-attention.png"), seed_or_any(seed)
+    classes = model.labels(n, seed, wanted)
+    drawn = model.sample(n, seed, classes)
+    rows = []
+    for index, image in enumerate(drawn):
+        looking = places or edges(image)
+        label = None if classes is None else int(classes[index])
+        looked = model.attention(image[None], looking, label)[0]
+        rows.append(overlay(image, looked, looking))
+    facts = _provenance(model, seed=str(seed), labels=_list(classes))
+    save_image(torch.cat(rows), output, len(rows[0]), facts)
+    typer.echo(f"{output}: {counted(n, 'image')} by {model.name}, seed {seed}, and what they saw")
 
 
 def _originals(

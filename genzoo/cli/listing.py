@@ -34,7 +34,7 @@ _MODELS = {
 }
 _SPARE = (
     *("objective", "classes", "license", "size_bytes", "image", "fid", "parameters", "dataset"),
-    "label_agreement",
+    *("label_agreement", "architecture"),
 )
 _SPARE_OF_PARTS = ("homepage", "version", "paper", "objective", "license", "distribution")
 _PARTS = {

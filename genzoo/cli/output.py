@@ -41,7 +41,7 @@ _MEANINGS = {
     "coverage": "share of real images with a sample nearby",
     "label_agreement": "share of samples that a classifier gives the label asked for",
     "class_balance": "1 where classes are as frequent as in the data",
-    "nll": "negative log-likelihood of test images, upper bound, nats per image",
+    "nll": "negative log-likelihood of test images in nats per image, or a bound above it",
     "nll_error": "its standard error over the images",
     "bits_per_dim": "the same in bits per pixel and channel",
     "nearest_train": "median distance to the nearest training image; floor: of test images",

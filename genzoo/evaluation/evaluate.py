@@ -188,9 +188,10 @@ def _likelihood(
     mean, pixels = float(nll.mean()), image.channels * image.height * image.width
     error = float(nll.std(correction=0) / math.sqrt(len(nll)))
     figures = {"nll": mean, "nll_error": error, "bits_per_dim": mean / math.log(2) / pixels}
+    exact = model.objective.likelihood_is_exact
     protocol = {
         "likelihood_of": "images given their labels" if model.classes else "images",
-        "importance_samples": importance_samples,
+        **({"likelihood": "exact"} if exact else {"importance_samples": importance_samples}),
         "likelihood_images": len(nll),
     }
     return figures, protocol, ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -14,6 +14,7 @@ from genzoo.noise import NoiseSource
 __all__ = [
     "Answer",
     "Batch",
+    "CanComplete",
     "CanEncode",
     "CanInterpolate",
     "CanReconstruct",
@@ -22,6 +23,7 @@ __all__ = [
     "KnowsSupport",
     "Objective",
     "Phase",
+    "ShowsAttention",
 ]
 
 
@@ -71,6 +73,8 @@ class Objective(nn.Module):
     """The roles needed to train; checked before the first step."""
     sampling_roles: frozenset[str]
     """The only roles whose weights are shipped."""
+    likelihood_is_exact: bool = False
+    """Whether `log_likelihood`, where there is one, draws nothing: it is no bound."""
 
     @property
     def twice_differentiated(self) -> frozenset[str]:
@@ -121,6 +125,43 @@ class CanReconstruct(Protocol):
 
     def reconstruct(self, networks: nn.ModuleDict, images: Tensor, labels: Tensor | None) -> Tensor:
         """Return what is left of images (B, C, H, W) in [-1, 1] after the bottleneck, likewise."""
+
+
+@runtime_checkable
+class CanComplete(Protocol):
+    """An objective whose models go on with an image that has a beginning."""
+
+    def complete(
+        self,
+        networks: nn.ModuleDict,
+        images: Tensor,
+        labels: Tensor | None,
+        noise: NoiseSource,
+        keep_rows: int,
+    ) -> Tensor:
+        """Return images (B, C, H, W) in [-1, 1] that begin with the first rows of `images`.
+
+        What follows is drawn by `noise`, row by row. Raises UnsupportedError for rows that it
+        cannot go on from.
+        """
+
+
+@runtime_checkable
+class ShowsAttention(Protocol):
+    """An objective whose models can say what they look at."""
+
+    def attention(
+        self,
+        networks: nn.ModuleDict,
+        images: Tensor,
+        labels: Tensor | None,
+        places: Sequence[tuple[int, int]],
+    ) -> Tensor:
+        """Return how much each place looked at each pixel of its image, (B, P, H, W).
+
+        A place is (row, column), and what it looked at sums to 1 at the most. Images (B, C, H, W)
+        are in [-1, 1].
+        """
 
 
 @runtime_checkable

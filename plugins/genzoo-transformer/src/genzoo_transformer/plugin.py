@@ -7,7 +7,7 @@ import genzoo
 
 @genzoo.hookimpl
 def genzoo_architectures() -> list[genzoo.Architecture]:
-    """Return `transformer-gan`."""
+    """Return `transformer-gan` and `pixel-transformer`."""
     return [
         genzoo.Architecture(
             name="transformer-gan",
@@ -16,5 +16,27 @@ def genzoo_architectures() -> list[genzoo.Architecture]:
             objective="adversarial",
             config="genzoo_transformer.config:TransformerGANConfig",
             networks="genzoo_transformer.networks:build",
+        ),
+        genzoo.Architecture(
+            name="pixel-transformer",
+            summary="Decoder-only transformer that reads and draws an image patch by patch.",
+            paper="arXiv:1802.05751",
+            objective="autoregressive",
+            config="genzoo_transformer.config:PixelTransformerConfig",
+            networks="genzoo_transformer.pixel_transformer:build",
+        ),
+    ]
+
+
+@genzoo.hookimpl
+def genzoo_objectives() -> list[genzoo.Objective]:
+    """Return `autoregressive`."""
+    return [
+        genzoo.Objective(
+            name="autoregressive",
+            summary="a network predicts each pixel from those before it",
+            config="genzoo_transformer.config:AutoregressiveConfig",
+            factory="genzoo_transformer.autoregressive:Autoregressive",
+            paper="arXiv:1601.06759",
         )
     ]

@@ -1,0 +1,253 @@
+"""Autoregressive models: each symbol of an image is drawn by its probability given all before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genzoo import GenzooError
+from genzoo.noise import NoiseSource
+from genzoo.objectives.base import Answer, Batch, Objective, Phase
+from genzoo.objectives.common import at_least_float32
+from genzoo_transformer.config import AutoregressiveConfig
+
+__all__ = ["NO_LABEL", "Autoregressive", "Autoregressor", "Reading", "draw"]
+
+NO_LABEL = -1
+"""Stands for the label of an image that is learned, or drawn, without it."""
+
+
+class Reading(Protocol):
+    """Images on their way, symbol by symbol, with all that is worth keeping of what came before."""
+
+    def read(self, symbols: Tensor) -> None:
+        """Take the first tokens as given: symbols int64 (B, t, S)."""
+
+    def logits(self) -> Tensor:
+        """Return the logits (B, levels) of the next symbol."""
+
+    def put(self, symbols: Tensor) -> None:
+        """Say what the next symbol is: int64 (B,)."""
+
+
+@runtime_checkable
+class Autoregressor(Protocol):
+    """What the role `autoregressor` is: an image is T tokens of S symbols, each 0 to levels - 1."""
+
+    levels: int
+    sequence: tuple[int, int]
+    """T and S."""
+
+    def __call__(self, symbols: Tensor, labels: Tensor | None) -> Tensor:
+        """Return logits (B, T, S, levels) of symbols int64 (B, T, S), each given all before it.
+
+        Labels are int64 (B,), NO_LABEL among them, or None for a model without classes.
+        """
+
+    def to_symbols(self, images: Tensor) -> Tensor:
+        """Return the symbols int64 (B, T, S) nearest to images (B, C, H, W) in [-1, 1]."""
+
+    def to_images(self, symbols: Tensor) -> Tensor:
+        """Return the images (B, C, H, W) in [-1, 1] of symbols (B, T, S)."""
+
+    def tokens_in(self, rows: int) -> int:
+        """Return how many tokens, the first ones, the first rows of pixels are.
+
+        Raises UnsupportedError where no number of tokens ends there.
+        """
+
+    def attention(
+        self, symbols: Tensor, labels: Tensor | None, places: Sequence[tuple[int, int]]
+    ) -> Tensor:
+        """Return how much each place (row, column) looks at each pixel (B, P, H, W)."""
+
+    def reader(self, count: int, labels: Tensor | None) -> Reading:
+        """Return what asks for the symbols of `count` images in their order."""
+
+
+class Autoregressive(Objective):
+    """Maximum likelihood, one symbol after the other (PixelRNN, van den Oord et al. 2016).
+
+    The likelihood is exact: log p(image) is the sum of the log-probabilities of its symbols.
+    """
+
+    roles: frozenset[str] = frozenset({"autoregressor"})
+    sampling_roles: frozenset[str] = roles
+    likelihood_is_exact = True
+
+    def __init__(self, config: AutoregressiveConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """One phase."""
+        return (Phase("likelihood", self.roles),)
+
+    def loss(
+        self, phase: str, networks: nn.ModuleDict, batch: Batch, step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the mean cross-entropy of a symbol in nats; to log, also of an image, and in bits.
+
+        They are `loss`, `nll` (nats per image) and `bits_per_dim`.
+        """
+        network = _autoregressor(networks)
+        symbols = network.to_symbols(batch.images)
+        loss = -_log_probs(network(symbols, self._dropped(batch)), symbols).mean()
+        per_symbol, count = loss.detach(), math.prod(network.sequence)
+        logs = {"nll": per_symbol * count, "bits_per_dim": per_symbol / math.log(2)}
+        return loss, {"loss": per_symbol, **logs}
+
+    def _dropped(self, batch: Batch) -> Tensor | None:
+        """Return the labels, some of them NO_LABEL (Ho & Salimans 2022, arXiv:2207.12598)."""
+        if batch.labels is None:
+            return None
+        dropped = batch.noise.uniform() < self.config.label_dropout
+        return batch.labels.masked_fill(dropped, NO_LABEL)
+
+    @torch.no_grad()
+    def sample(self, networks: nn.ModuleDict, noise: NoiseSource, labels: Tensor | None) -> Tensor:
+        """Return images (N, C, H, W) in [-1, 1], one for each row of `noise`."""
+        network = _autoregressor(networks)
+        device = next(networks.parameters()).device
+        nothing = torch.empty(len(noise), 0, network.sequence[1], dtype=torch.int64, device=device)
+        return self._continued(network, nothing, noise, labels)
+
+    @torch.no_grad()
+    def complete(
+        self,
+        networks: nn.ModuleDict,
+        images: Tensor,
+        labels: Tensor | None,
+        noise: NoiseSource,
+        keep_rows: int,
+    ) -> Tensor:
+        """Return images (N, C, H, W) in [-1, 1] whose first rows are those of `images`."""
+        network = _autoregressor(networks)
+        kept = network.to_symbols(images)[:, : network.tokens_in(keep_rows)]
+        return self._continued(network, kept, noise, labels)
+
+    def _continued(
+        self, network: Autoregressor, kept: Tensor, noise: NoiseSource, labels: Tensor | None
+    ) -> Tensor:
+        """Return the images that begin with symbols (N, t, S), drawn by the noise from there on."""
+        tokens, per_token = network.sequence
+        count, start = kept.shape[:2]
+        weight = self.config.guidance
+        chance = noise.uniform(tokens, per_token).double()
+        times = 1
+        if labels is not None and weight != 1:
+            without = torch.full_like(labels, NO_LABEL)
+            labels, times = (without, 1) if weight == 0 else (torch.cat([labels, without]), 2)
+        symbols = kept.new_zeros(count, tokens, per_token)
+        symbols[:, :start] = kept
+        reading = network.reader(times * count, labels)
+        reading.read(kept.repeat(times, 1, 1))
+        for token in range(start, tokens):
+            for place in range(per_token):
+                logits = at_least_float32(reading.logits())
+                if times == 2:
+                    with_label, without_label = logits.chunk(2)
+                    logits = torch.lerp(without_label, with_label, weight)
+                drawn = draw(logits, chance[:, token, place], self.config)
+                symbols[:, token, place] = drawn
+                reading.put(drawn.repeat(times))
+        return network.to_images(symbols)
+
+    @torch.no_grad()
+    def log_likelihood(
+        self,
+        networks: nn.ModuleDict,
+        images: Tensor,
+        labels: Tensor | None,
+        noise: NoiseSource,
+        samples: int,
+    ) -> Tensor:
+        """Return log p(image) in nats per image (B,), exactly: nothing is drawn.
+
+        It is that of the nearest image whose pixels are of the network's levels.
+        """
+        network = _autoregressor(networks)
+        symbols = network.to_symbols(images)
+        return _log_probs(network(symbols, labels), symbols).sum((1, 2))
+
+    @torch.no_grad()
+    def is_probability(
+        self, networks: nn.ModuleDict, images: Tensor, labels: Tensor | None
+    ) -> bool:
+        """Return whether all pixels of images (B, C, H, W) in [-1, 1] are of the levels.
+
+        At 8 bits, where no two levels are the same.
+        """
+        network = _autoregressor(networks)
+        nearest = network.to_images(network.to_symbols(images))
+        return torch.equal(_bytes(nearest), _bytes(images))
+
+    @torch.no_grad()
+    def attention(
+        self,
+        networks: nn.ModuleDict,
+        images: Tensor,
+        labels: Tensor | None,
+        places: Sequence[tuple[int, int]],
+    ) -> Tensor:
+        """Return how much the token of each place looked at each pixel (B, P, H, W)."""
+        network = _autoregressor(networks)
+        return network.attention(network.to_symbols(images), labels, places)
+
+    def answers(self, role: str, networks: nn.ModuleDict, batch: Batch) -> Iterator[Answer]:
+        """Yield the log-probabilities of all levels of each symbol, (B, T, S, levels)."""
+        network = _autoregressor(networks)
+        logits = network(network.to_symbols(batch.images), batch.labels)
+        shape = (len(batch.images), *network.sequence, network.levels)
+        yield Answer("logits of symbols", logits, shape)
+
+
+def draw(logits: Tensor, chance: Tensor, config: AutoregressiveConfig) -> Tensor:
+    """Return symbols int64 (N,) of logits (N, levels) by chance (N,), uniform in [0, 1).
+
+    By inverse transform: levels have an order, dark to bright, so that like chances give like
+    images.
+    """
+    logits = logits / config.temperature
+    if config.top_k is not None and config.top_k < logits.shape[1]:
+        least = logits.topk(config.top_k).values[:, -1:]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    probs = logits.double().softmax(1)
+    if config.top_p < 1:
+        # As many of the likeliest as together have top_p: those before which there is less.
+        ranked, order = probs.sort(dim=1, descending=True)
+        enough = ranked.cumsum(1) - ranked >= config.top_p
+        probs = probs.masked_fill(enough.gather(1, order.argsort(1)), 0)
+    below = probs.cumsum(1)
+    drawn = (below <= chance[:, None] * below[:, -1:]).sum(1)
+    return drawn.clamp(max=logits.shape[1] - 1)
+
+
+def _bytes(images: Tensor) -> Tensor:
+    """Return images (B, C, H, W) in [-1, 1] as uint8."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def _log_probs(logits: Tensor, symbols: Tensor) -> Tensor:
+    """Return the log-probabilities (B, T, S) of symbols, of logits (B, T, S, levels)."""
+    each = -F.cross_entropy(
+        at_least_float32(logits).flatten(0, 2), symbols.flatten(), reduction="none"
+    )
+    return each.view_as(symbols)
+
+
+def _autoregressor(networks: nn.ModuleDict) -> Autoregressor:
+    network = networks["autoregressor"]
+    if not isinstance(network, Autoregressor):
+        raise GenzooError(
+            f"The autoregressor, a {type(network).__name__}, lacks what that role must have.",
+            hint="See genzoo_transformer.autoregressive.Autoregressor: levels, sequence, "
+            "to_symbols, to_images, tokens_in and reader.",
+        )
+    return network

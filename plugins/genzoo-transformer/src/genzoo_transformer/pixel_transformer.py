@@ -1,0 +1,357 @@
+"""The network of `pixel-transformer`: a decoder-only transformer that reads an image in order.
+
+A token is a patch of pixels. What is known when token t is asked for are the tokens before it, row
+by row; within a patch, the symbols before it: pixel by pixel, and channel by channel in a pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genzoo import ImageSpec, LabelError, UnsupportedError
+from genzoo_transformer.config import PixelTransformerConfig
+
+__all__ = ["Block", "Memory", "PixelTransformer", "Reader", "build", "choose_patch_size"]
+
+
+_MOST_TOKENS = 256
+_PATCH_SIZES = range(1, 9)
+
+
+def build(image: ImageSpec, config: PixelTransformerConfig) -> dict[str, nn.Module]:
+    """Return `autoregressor`; UnsupportedError where patches do not tile `image`."""
+    return {"autoregressor": PixelTransformer(image, config)}
+
+
+def choose_patch_size(image: ImageSpec, wanted: int | None = None) -> int:
+    """Return the patch size: `wanted`, or the smallest that tiles `image` in at most 256 patches.
+
+    Where none is that coarse, the coarsest that tiles it. Raises UnsupportedError where `wanted`
+    does not.
+    """
+    sides = {"height": image.height, "width": image.width}
+    sizes = _PATCH_SIZES if wanted is None else (wanted,)
+    tiling = [size for size in sizes if not any(side % size for side in sides.values())]
+    if not tiling:
+        size = sizes[0]
+        hints = [f"{name} {_multiples(side, size)}" for name, side in sides.items() if side % size]
+        raise UnsupportedError(
+            f"pixel-transformer cannot do images of {image.height}x{image.width}: patches of "
+            f"{size} pixels must tile them.",
+            hint=f"Take {' and '.join(hints)}, or another patch_size.",
+        )
+    few = [size for size in tiling if image.height * image.width <= _MOST_TOKENS * size * size]
+    return few[0] if few else tiling[-1]
+
+
+def _multiples(count: int, size: int) -> str:
+    """Return the multiples of `size` on both sides of a count, in words."""
+    lower = count - count % size
+    return f"{lower} or {lower + size}" if lower else f"{size}"
+
+
+class Memory:
+    """The keys and values of one block for tokens that were read: allocated once.
+
+    Keys lie in columns, so that what one query asks of all of them is read in the order of memory:
+    that is what the time of a step goes into.
+    """
+
+    def __init__(self, count: int, heads: int, tokens: int, size: int, like: Tensor) -> None:
+        self.heads = heads
+        self.keys = like.new_empty(count * heads, size, tokens)
+        self.values = like.new_empty(count * heads, tokens, size)
+
+    def add(self, start: int, keys: Tensor, values: Tensor) -> None:
+        """Keep keys and values (B, heads, t, size) of the tokens from `start` on."""
+        end = start + keys.shape[2]
+        self.keys[:, :, start:end] = keys.flatten(0, 1).transpose(1, 2)
+        self.values[:, start:end] = values.flatten(0, 1)
+
+    def attended(self, query: Tensor, count: int) -> Tensor:
+        """Return what queries (B, heads, 1, size) take from the first `count` tokens, likewise."""
+        queries = query.flatten(0, 1) / math.sqrt(query.shape[3])
+        weights = torch.bmm(queries, self.keys[:, :, :count]).softmax(2)
+        taken: Tensor = torch.bmm(weights, self.values[:, :count]).unflatten(0, (-1, self.heads))
+        return taken
+
+
+class Block(nn.Module):
+    """Attention to what came before, then an MLP, each beside an identity and after a norm."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, mlp_ratio * width)
+        self.down = nn.Linear(mlp_ratio * width, width)
+        for last in (self.out, self.down):  # a block begins as the identity
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, tokens: Tensor, memory: Memory | None = None, start: int = 0) -> Tensor:
+        """Return tokens of the same shape (B, T, width).
+
+        They are the first ones, or, with a `memory` of all before, one token at `start`.
+        """
+        batch, length, width = tokens.shape
+        query, key, value = self._parts(tokens)
+        if memory is not None:
+            memory.add(start, key, value)
+        if memory is not None and start:
+            attended = memory.attended(query, start + 1)
+        else:
+            attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        tokens = tokens + self.out(attended.transpose(1, 2).reshape(batch, length, width))
+        changed: Tensor = tokens + self.down(F.gelu(self.up(self.mlp_norm(tokens))))
+        return changed
+
+    def weights(self, tokens: Tensor) -> Tensor:
+        """Return how much each token attends to each (B, heads, T, T), 1 in sum."""
+        query, key, _ = self._parts(tokens)
+        scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
+        later = torch.ones_like(scores[0, 0], dtype=torch.bool).triu(1)
+        return scores.masked_fill(later, -torch.inf).softmax(3)
+
+    def _parts(self, tokens: Tensor) -> list[Tensor]:
+        """Return queries, keys and values, each (B, heads, T, width / heads)."""
+        parts = self.qkv(self.attention_norm(tokens)).unflatten(2, (3, self.heads, -1))
+        return list(parts.permute(2, 0, 3, 1, 4).unbind())
+
+
+class PixelTransformer(nn.Module):
+    """log p(image | label), as a sum over symbols of log p(symbol | all before it, label).
+
+    A token enters by the patches around it that came before, `reach` to each side, so that what is
+    near need not be looked for: attention is for what is far. Its position is a row's plus a
+    column's. A class is a token of its own before all others (as the start of sequence in Esser et
+    al. 2021, arXiv:2012.09841).
+    """
+
+    def __init__(self, image: ImageSpec, config: PixelTransformerConfig) -> None:
+        super().__init__()
+        size = choose_patch_size(image, config.patch_size)
+        self.levels = config.levels
+        self.image_shape = (image.channels, image.height, image.width)
+        self.patch_size = size
+        self.grid = (image.height // size, image.width // size)
+        rows, columns = self.grid
+        self.sequence = (rows * columns, size * size * image.channels)
+        """T tokens, of S symbols each."""
+        self.reach = config.reach
+        self.heads = config.heads
+        width, symbols = config.width, self.sequence[1]
+        before = self.reach * (2 * self.reach + 1) + self.reach + 1
+        self.surroundings = nn.Sequential(
+            nn.Linear(before * symbols, config.mlp_ratio * width),
+            nn.GELU(),
+            nn.Linear(config.mlp_ratio * width, width),
+        )
+        self.row_positions = nn.Parameter(0.1 * torch.randn(rows, 1, width))
+        self.column_positions = nn.Parameter(0.1 * torch.randn(1, columns, width))
+        self.classes = None if image.classes is None else nn.Embedding(image.classes + 1, width)
+        """The last is for no label."""
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.mlp_ratio) for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(width)
+        features = config.symbol_features
+        self.context = nn.Linear(width, symbols * features)
+        # What symbol j of a patch is to its symbol i, where j came before i.
+        self.within = nn.Parameter(torch.zeros(symbols, symbols, features)) if symbols > 1 else None
+        self.mixing = nn.Linear(features, features)
+        self.answer = nn.Linear(features, self.levels)
+
+    def to_symbols(self, images: Tensor) -> Tensor:
+        """Return symbols int64 (B, T, S), 0 to levels - 1: the nearest to images in [-1, 1]."""
+        nearest = ((images.float() + 1) * ((self.levels - 1) / 2)).round().long()
+        patches: Tensor = F.pixel_unshuffle(nearest.clamp(0, self.levels - 1), self.patch_size)
+        # (B, C * p * p, rows, columns) -> pixel by pixel, channel by channel
+        by_channel: Tensor = patches.unflatten(1, (self.image_shape[0], -1))
+        return by_channel.permute(0, 3, 4, 2, 1).flatten(3).flatten(1, 2)
+
+    def to_images(self, symbols: Tensor) -> Tensor:
+        """Return images (B, C, H, W) in [-1, 1] of symbols (B, T, S)."""
+        channels = self.image_shape[0]
+        patches = self.values(symbols).view(len(symbols), *self.grid, -1, channels)
+        images: Tensor = F.pixel_shuffle(
+            patches.permute(0, 4, 3, 1, 2).flatten(1, 2), self.patch_size
+        )
+        return images
+
+    def forward(self, symbols: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return logits (B, T, S, levels) of each symbol of symbols (B, T, S), given all before."""
+        values = self.values(symbols)
+        tokens = self.with_class(self.entering(values), labels)
+        for block in self.blocks:
+            tokens = block(tokens)
+        contexts = self.contexts(tokens[:, -len(self.positions()) :])
+        if self.within is not None:
+            # (B, T, j) x (i, j, E) with j < i -> (B, T, i, E)
+            order = torch.ones_like(self.within[..., 0]).tril(-1)
+            contexts = contexts + torch.einsum(
+                "btj,ije->btie", values, self.within * order[..., None]
+            )
+        return self.logits(contexts)
+
+    def attention(
+        self, symbols: Tensor, labels: Tensor | None, places: Sequence[tuple[int, int]]
+    ) -> Tensor:
+        """Return how much each place (row, column) looks at each pixel (B, P, H, W).
+
+        Attention rollout (Abnar & Zuidema 2020, arXiv:2005.00928): the product over blocks of the
+        mean over heads of attention, half and half with the identity. The pixels of a patch share
+        alike in what its token is given; what the class is given is left out.
+        """
+        tokens = self.with_class(self.entering(self.values(symbols)), labels)
+        itself = torch.eye(tokens.shape[1], dtype=tokens.dtype, device=tokens.device)
+        looked = itself.expand(len(tokens), -1, -1)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            looked = (block.weights(tokens).mean(1) + itself) / 2 @ looked
+            tokens = block(tokens)
+        size, count = self.patch_size, self.sequence[0]
+        asked = [row // size * self.grid[1] + column // size for row, column in places]
+        shares: Tensor = looked[:, -count:, -count:][:, asked].unflatten(2, self.grid) / size**2
+        return shares.repeat_interleave(size, dim=2).repeat_interleave(size, dim=3)
+
+    def entering(self, values: Tensor) -> Tensor:
+        """Return the tokens (B, T, width) that enter the first block, of values (B, T, S)."""
+        previous = F.pad(values[:, :-1], (0, 0, 1, 0))
+        return self.seen(self.canvas(values), previous) + self.positions()
+
+    def values(self, symbols: Tensor) -> Tensor:
+        """Return symbols as the network sees them, in [-1, 1]."""
+        return symbols.to(self.answer.weight.dtype) * (2 / (self.levels - 1)) - 1
+
+    def tokens_in(self, rows: int) -> int:
+        """Return how many tokens the first rows of pixels are; UnsupportedError in mid-patch."""
+        if rows % self.patch_size:
+            raise UnsupportedError(
+                f"{rows} rows do not end where a patch of {self.patch_size} pixels does.",
+                hint=f"Keep {_multiples(rows, self.patch_size)} rows.",
+            )
+        return rows // self.patch_size * self.grid[1]
+
+    def canvas(self, values: Tensor) -> Tensor:
+        """Lay values (B, T, S) out as patches (B, S, rows, columns), with room to look around."""
+        patches = values.transpose(1, 2).unflatten(2, self.grid)
+        return F.pad(patches, (self.reach, self.reach, self.reach, 0))
+
+    def seen(self, canvas: Tensor, previous: Tensor) -> Tensor:
+        """Return what is seen without attention (B, T, width): patches around, and the one before.
+
+        Of each patch of a canvas, less its room; `previous` (B, T, S) are the patches before them
+        in reading order, which at the start of a row is none of those around.
+        """
+        window = (self.reach + 1, 2 * self.reach + 1)
+        around = F.unfold(canvas, window).unflatten(1, (canvas.shape[1], -1))  # (B, S, window, T)
+        before = around[:, :, : window[1] * self.reach + self.reach].flatten(1, 2).transpose(1, 2)
+        seen: Tensor = self.surroundings(torch.cat([before, previous], dim=2))
+        return seen
+
+    def positions(self) -> Tensor:
+        """Return what tokens have by their place (T, width)."""
+        return (self.row_positions + self.column_positions).flatten(0, 1)
+
+    def with_class(self, tokens: Tensor, labels: Tensor | None) -> Tensor:
+        """Return tokens (B, T, width) after that of the class, if there are classes."""
+        if self.classes is None:
+            return tokens
+        if labels is None:
+            raise LabelError(
+                "this autoregressor is class-conditional, but got no labels.",
+                hint="Pass labels, int64 of shape (B,); -1 stands for none.",
+            )
+        none = self.classes.num_embeddings - 1
+        return torch.cat([self.classes(labels.where(labels >= 0, none))[:, None], tokens], dim=1)
+
+    def contexts(self, tokens: Tensor) -> Tensor:
+        """Return what is known of the symbols of tokens (B, T, width): (B, T, S, features)."""
+        known: Tensor = self.context(self.norm(tokens)).unflatten(2, (self.sequence[1], -1))
+        return known
+
+    def logits(self, contexts: Tensor) -> Tensor:
+        """Return the logits (..., levels) of symbols, given what is known of each."""
+        features = F.gelu(contexts)
+        logits: Tensor = self.answer(features + F.gelu(self.mixing(features)))
+        return logits
+
+    def reader(self, count: int, labels: Tensor | None = None) -> Reader:
+        """Return what asks for the symbols of `count` images one after the other."""
+        return Reader(self, count, labels)
+
+
+class Reader:
+    """Asks for the symbols of B images in their order; keys and values of what was read are kept.
+
+    Nothing grows on the way: all that is kept has its place from the start.
+    """
+
+    def __init__(self, network: PixelTransformer, count: int, labels: Tensor | None) -> None:
+        self._network = network
+        tokens, symbols = network.sequence
+        like = network.answer.weight
+        self._canvas = network.canvas(like.new_zeros(count, tokens, symbols))
+        self._values = like.new_zeros(count, symbols)  # of the patch that is being read
+        self._positions = network.positions()
+        width, heads = self._positions.shape[1], network.heads
+        self._class = network.with_class(like.new_empty(count, 0, width), labels)
+        length = self._class.shape[1] + tokens
+        self.memories = [Memory(count, heads, length, width // heads, like) for _ in network.blocks]
+        self._contexts = like.new_empty(0)
+        self._token = self._symbol = 0
+
+    def read(self, symbols: Tensor) -> None:
+        """Take the first tokens as given: symbols int64 (B, t, S), all or some of T."""
+        count = symbols.shape[1]
+        if not count:
+            return
+        network = self._network
+        rest = symbols.new_zeros(len(symbols), network.sequence[0] - count, symbols.shape[2])
+        values = network.values(torch.cat([symbols, rest], dim=1))
+        self._canvas = network.canvas(values)
+        self._pass(network.entering(values)[:, :count])
+        self._values.copy_(values[:, count - 1])
+        self._token = count
+
+    def logits(self) -> Tensor:
+        """Return the logits (B, levels) of the next symbol."""
+        network, symbol = self._network, self._symbol
+        if symbol == 0:
+            row, column = divmod(self._token, network.grid[1])
+            reach = network.reach
+            window = self._canvas[:, :, row : row + reach + 1, column : column + 2 * reach + 1]
+            entering = network.seen(window, self._values[:, None]) + self._positions[self._token]
+            self._contexts = network.contexts(self._pass(entering)[:, -1:])[:, 0]
+        contexts = self._contexts[:, symbol]
+        if network.within is not None:
+            contexts = contexts + self._values[:, :symbol] @ network.within[symbol, :symbol]
+        return network.logits(contexts)
+
+    def put(self, symbols: Tensor) -> None:
+        """Say what the next symbol is: symbols int64 (B,)."""
+        network = self._network
+        self._values[:, self._symbol] = network.values(symbols)
+        self._symbol += 1
+        if self._symbol == network.sequence[1]:
+            row, column = divmod(self._token, network.grid[1])
+            self._canvas[:, :, row + network.reach, column + network.reach] = self._values
+            self._token, self._symbol = self._token + 1, 0
+
+    def _pass(self, tokens: Tensor) -> Tensor:
+        """Return the next tokens (B, t, width) after the last block."""
+        start = self._class.shape[1] + self._token
+        if not self._token:
+            tokens, start = torch.cat([self._class, tokens], dim=1), 0
+        for block, memory in zip(self._network.blocks, self.memories, strict=True):
+            tokens = block(tokens, memory, start)
+        return tokens

@@ -1,0 +1,158 @@
+"""The network of `pixel-transformer`: its order, its symbols, and reading as fast as it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from genzoo import ImageSpec, LabelError, UnsupportedError
+from genzoo_transformer.config import PixelTransformerConfig
+from genzoo_transformer.pixel_transformer import PixelTransformer, build, choose_patch_size
+
+Made = Callable[..., PixelTransformer]
+SMALL = {"width": 16, "depth": 2, "heads": 2, "reach": 2}
+KINDS = {
+    "pixels": (ImageSpec(1, 6, 5, None), {"levels": 16, "patch_size": 1}),
+    "classes": (ImageSpec(1, 8, 8, 10), {"levels": 4, "patch_size": 2}),
+    "colours": (ImageSpec(3, 4, 6, None), {"levels": 256, "patch_size": 2}),
+    "both": (ImageSpec(3, 6, 3, 4), {"levels": 3, "patch_size": 3, "reach": 1}),
+}
+
+
+@pytest.fixture(params=KINDS)
+def network(request: pytest.FixtureRequest) -> PixelTransformer:
+    return made(*KINDS[request.param])
+
+
+def made(image: ImageSpec, config: dict[str, Any]) -> PixelTransformer:
+    """Return a network whose weights are away from their start."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        network = build(image, PixelTransformerConfig(**{**SMALL, **config}))["autoregressor"]
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    assert isinstance(network, PixelTransformer)
+    return network.eval()
+
+
+def given(network: PixelTransformer, count: int = 3) -> tuple[Tensor, Tensor | None]:
+    """Return symbols (B, T, S) at random, and labels of which one stands for none."""
+    generator = torch.Generator().manual_seed(1)
+    shape = (count, *network.sequence)
+    symbols = torch.randint(0, network.levels, shape, generator=generator)
+    return symbols, None if network.classes is None else torch.tensor([1, -1, 0])[:count]
+
+
+def test_a_symbol_s_logits_depend_on_those_before_it_alone(network: PixelTransformer) -> None:
+    symbols, labels = given(network)
+    with torch.no_grad():
+        before = network(symbols, labels).flatten(1, 2)
+        for place in range(before.shape[1]):
+            changed = symbols.clone().flatten(1)
+            changed[:, place] = (changed[:, place] + 1) % network.levels
+            after = network(changed.view_as(symbols), labels).flatten(1, 2)
+            torch.testing.assert_close(after[:, : place + 1], before[:, : place + 1])
+            if place + 1 < before.shape[1]:  # and the next one sees it
+                assert not torch.equal(after[:, place + 1], before[:, place + 1])
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_with_a_memory_the_logits_are_those_of_the_whole_pass(
+    network: PixelTransformer, kept: int
+) -> None:
+    symbols, labels = given(network)
+    with torch.no_grad():
+        expected = network(symbols, labels)
+        reader = network.reader(len(symbols), labels)
+        reader.read(symbols[:, :kept])
+        for token, place in product(range(kept, network.sequence[0]), range(network.sequence[1])):
+            torch.testing.assert_close(
+                reader.logits(), expected[:, token, place], rtol=0, atol=1e-4
+            )
+            reader.put(symbols[:, token, place])
+
+
+def test_reading_allocates_no_memory_for_keys_after_the_start(network: PixelTransformer) -> None:
+    symbols, labels = given(network)
+    reader = network.reader(len(symbols), labels)
+    before = [(m.keys.data_ptr(), m.keys.shape) for m in reader.memories]
+    with torch.no_grad():
+        for token, place in product(*map(range, network.sequence)):
+            reader.logits()
+            reader.put(symbols[:, token, place])
+    assert [(m.keys.data_ptr(), m.keys.shape) for m in reader.memories] == before
+
+
+def test_images_of_the_levels_come_back_as_they_were(network: PixelTransformer) -> None:
+    symbols, _ = given(network)
+    images = network.to_images(symbols)
+    assert images.shape == (len(symbols), *network.image_shape)
+    assert images.min() >= -1
+    assert images.max() <= 1
+    assert torch.equal(network.to_symbols(images), symbols)
+
+
+def test_symbols_go_patch_by_patch_then_pixel_by_pixel_then_channel_by_channel() -> None:
+    network = made(ImageSpec(3, 4, 4, None), {"levels": 256, "patch_size": 2})
+    count = torch.arange(48).view(1, 4, 4, 3)  # by row, column, channel
+    symbols = network.to_symbols(count.permute(0, 3, 1, 2) / 127.5 - 1)
+    assert symbols[0, 0].tolist() == [0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16, 17]
+    assert symbols[0, :, 0].tolist() == [0, 6, 24, 30]
+
+
+def test_the_nearest_level_is_taken() -> None:
+    network = made(ImageSpec(1, 1, 5, None), {"levels": 3, "patch_size": 1})
+    images = torch.tensor([-1.0, -0.51, -0.49, 0.49, 0.51]).view(1, 1, 1, 5)
+    assert network.to_symbols(images).flatten().tolist() == [0, 0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"), [(8, 8, 1), (28, 28, 2), (32, 32, 2), (64, 64, 4), (29, 29, 1)]
+)
+def test_patches_are_as_small_as_256_of_them_allow(height: int, width: int, size: int) -> None:
+    assert choose_patch_size(ImageSpec(1, height, width, None)) == size
+
+
+def test_what_patches_do_not_tile_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="28x30: patches of 4") as caught:
+        choose_patch_size(ImageSpec(1, 28, 30, None), 4)
+    assert caught.value.hint == "Take width 28 or 32, or another patch_size."
+
+
+def test_rows_that_end_in_mid_patch_are_refused() -> None:
+    network = made(ImageSpec(1, 8, 6, None), {"patch_size": 2})
+    assert [network.tokens_in(rows) for rows in (0, 2, 8)] == [0, 3, 12]
+    with pytest.raises(UnsupportedError, match="5 rows do not end") as caught:
+        network.tokens_in(5)
+    assert caught.value.hint == "Keep 4 or 6 rows."
+
+
+def test_labels_are_needed_where_there_are_classes() -> None:
+    network = made(*KINDS["classes"])
+    with pytest.raises(LabelError, match="got no labels"):
+        network(given(network)[0], None)
+
+
+def test_attention_goes_to_what_came_before_and_sums_to_no_more_than_one(
+    network: PixelTransformer,
+) -> None:
+    symbols, labels = given(network)
+    _, height, width = network.image_shape
+    places = list(product(range(height), range(width)))
+    with torch.no_grad():
+        looked = network.attention(symbols, labels, places)
+    assert looked.shape == (len(symbols), len(places), height, width)
+    assert (looked >= 0).all()
+    total = looked.sum((2, 3))
+    assert (total <= 1 + 1e-5).all()
+    if labels is None:  # nothing went to a class
+        torch.testing.assert_close(total, torch.ones_like(total))
+    size = network.patch_size
+    order = (torch.arange(height) // size)[:, None] * width + torch.arange(width) // size
+    for index, (row, column) in enumerate(places):
+        assert not looked[:, index][:, order > order[row, column]].any()
