@@ -1,1 +1,1 @@
-"""`transformer-gan`, a GAN whose generator is a transformer over patches, as a genzoo plugin."""
+"""`transformer-gan`, `pixel-transformer` and the objective `autoregressive`, as a genzoo plugin."""
