@@ -57,9 +57,14 @@ def console(*, stderr: bool = False) -> Console:
     """Return a console that prints text as it is, and wraps it on terminals only."""
     from rich.console import Console
 
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            """Let the reader's end be what it is to all that prints: rich would exit with 1."""
+            raise  # what rich is handling when it calls this
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _ENDLESS
-    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+    return Plain(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
 
 
 def print_error(error: GenzooError) -> None:

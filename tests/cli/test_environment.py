@@ -39,8 +39,12 @@ def test_a_closed_standard_output(tmp_path: Path) -> None:
     assert shell("$GENZOO list >&-", tmp_path) == (0, "")
 
 
-def test_a_reader_that_goes_away(tmp_path: Path) -> None:
-    assert shell("$GENZOO list | head -n 1", tmp_path) == (0, "")
+@pytest.mark.parametrize("command", ["list", "info dcgan-mnist"])
+def test_a_reader_that_goes_away(tmp_path: Path, command: str) -> None:
+    # Gone before anything is written, which `head` need not be.
+    read = "import os; os.close(0)"
+    reader = f"{sys.executable} -c '{read}'"
+    assert shell(f"(sleep 1; $GENZOO {command}) | {reader}", tmp_path) == (0, "")
 
 
 @pytest.mark.parametrize(
