@@ -164,9 +164,7 @@ def reconstruct(
 
     The images are files, or the first of the test split of the model's dataset.
     """
-    if labels is not None and not images:
-        raise typer.BadParameter("--labels are for image files: a dataset has its own.")
-    wanted, changes = parse_labels(labels), parse_settings(settings)
+    wanted, changes = _labels_of(images, labels), parse_settings(settings)
     check_output(output, ".png")
     import torch
 
@@ -209,9 +207,7 @@ def complete(
 
     The images are files, or the first of the test split of the model's dataset.
     """
-    if labels is not None and not images:
-        raise typer.BadParameter("--labels are for image files: a dataset has its own.")
-    wanted, changes = parse_labels(labels), parse_settings(settings)
+    wanted, changes = _labels_of(images, labels), parse_settings(settings)
     check_output(output, ".png")
     import torch
 
@@ -280,6 +276,12 @@ def explain(
     facts = _provenance(model, seed=str(seed), labels=_list(classes))
     save_image(torch.cat(rows), output, len(rows[0]), facts)
     typer.echo(f"{output}: {counted(n, 'image')} by {model.name}, seed {seed}, and what they saw")
+
+
+def _labels_of(files: list[Path] | None, labels: str | None) -> list[int] | None:
+    if labels is not None and not files:
+        raise typer.BadParameter("--labels are for image files: a dataset has its own.")
+    return parse_labels(labels)
 
 
 def _originals(

@@ -53,7 +53,7 @@ class PixelTransformerConfig(Config):
 
     patch_size: int | None = Field(None, ge=1, le=32)
     """Side in pixels of the patch that is one token; by default the smallest with at most 256
-    tokens. Each doubling makes a quarter of the tokens, and of the work."""
+    tokens. Each doubling makes a quarter of the tokens."""
 
     reach: int = Field(3, ge=1, le=16)
     """How many patches above and to either side a token sees without attention."""

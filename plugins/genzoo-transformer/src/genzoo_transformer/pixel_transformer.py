@@ -193,7 +193,7 @@ class PixelTransformer(nn.Module):
         tokens = self.with_class(self.entering(values), labels)
         for block in self.blocks:
             tokens = block(tokens)
-        contexts = self.contexts(tokens[:, -len(self.positions()) :])
+        contexts = self.contexts(tokens[:, -self.sequence[0] :])
         if self.within is not None:
             # (B, T, j) x (i, j, E) with j < i -> (B, T, i, E)
             order = torch.ones_like(self.within[..., 0]).tril(-1)
