@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ __all__ = [
     "check_roles",
     "complete",
     "drawing_settings",
+    "objectives_that",
     "sketch_networks",
 ]
 
@@ -51,6 +53,20 @@ def drawing_settings(config: ZooConfig) -> frozenset[str]:
     spec = registry().objective(config.objective.name, config.requires)
     names: frozenset[str] = resolve(spec.config).DRAWING
     return names
+
+
+def objectives_that(protocol: type[Any]) -> list[str]:
+    """Return the names of the installed objectives that are classes with what `protocol` asks for.
+
+    One that cannot be imported is passed over: this is for hints, and another message's matter.
+    """
+    able = []
+    for name, spec in registry().objectives.items():
+        with contextlib.suppress(PluginError):
+            factory = resolve(spec.factory)
+            if isinstance(factory, type) and issubclass(factory, protocol):
+                able.append(name)
+    return able
 
 
 def build_networks(config: ZooConfig, objective: Objective) -> dict[str, nn.Module]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genzoo._version import __version__
+from genzoo.building import objectives_that
 from genzoo.errors import UnsupportedError
 from genzoo.inputs import Labels, check_batch_size, check_inputs, check_labels, check_rows
 from genzoo.noise import Noise, seed_or_any
@@ -317,10 +318,12 @@ class Model(nn.Module):
         """Return the objective if it has what `protocol` asks for, else raise UnsupportedError."""
         if isinstance(self.objective, protocol):
             return self.objective
+        able = " or ".join(repr(name) for name in sorted(objectives_that(protocol)))
+        models = f"Models with the objective {able} can: see `genzoo list`. Others" if able else "One"
         raise UnsupportedError(
             f"{self.name} cannot {verb}: its objective is {self.config.objective.name!r}.",
-            hint="A model can where its objective is a genzoo.objectives.base."
-            f"{protocol.__name__}: `genzoo list` shows which objective each has.",
+            hint=f"{models} can where the objective is a genzoo.objectives.base."
+            f"{protocol.__name__}.",
         )
 
     def _inputs(self, images: Tensor, labels: Labels) -> tuple[Tensor, Tensor | None]:

@@ -35,8 +35,32 @@ Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that take longest."""
+    """Begin with the tests that take longest; pass over those of a plugin that is not there."""
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+    absent = _absent()
+    for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        for name in (p for p in parameters if isinstance(p, str) and p in absent):
+            item.add_marker(pytest.mark.skip(reason=f"{name}: {absent[name]}"))
+
+
+def _absent() -> dict[str, str]:
+    """Return the models of the zoo whose plugin is not installed, and their architectures: why."""
+    known = discovery.registry()
+    found = {}
+    for name, entry in catalog.catalog().items():
+        architecture, objective = entry.config.architecture.name, entry.config.objective.name
+        if architecture not in known.architectures or objective not in known.objectives:
+            reason = f"{' '.join(entry.config.requires)} is not installed"
+            found |= {name: reason, architecture: reason}
+    return found
+
+
+@pytest.fixture(scope="session")
+def every_plugin() -> None:
+    """Skip what is about all plugins that ship together where one of them is not installed."""
+    if absent := _absent():
+        pytest.skip(next(iter(absent.values())))
 
 
 def pytest_collection_finish() -> None:

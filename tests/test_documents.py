@@ -18,6 +18,7 @@ EXAMPLES = [
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.usefixtures("every_plugin")
 def test_what_is_generated_is_not_stale() -> None:
     command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -13,14 +13,23 @@ from genzoo.errors import LabelError, UnsupportedError
 from genzoo.noise import Noise
 from genzoo.objectives.base import CanEncode, CanInterpolate, CanReconstruct
 from genzoo.registry.discovery import registry
+from genzoo.registry.specs import resolve
 
 NAMES = genzoo.list_architectures()
 ENCODERS = [n for n in NAMES if registry().architectures[n].objective == "variational"]
-OTHERS = [n for n in NAMES if registry().architectures[n].objective == "adversarial"]
+GANS = [n for n in NAMES if registry().architectures[n].objective == "adversarial"]
+WALKERS = [
+    n
+    for n in NAMES
+    if issubclass(
+        resolve(registry().objectives[registry().architectures[n].objective].factory),
+        CanInterpolate,
+    )
+]
 SIZE = (1, 16, 16)
 CLASSES = 10
 
-every_name = pytest.mark.parametrize("name", NAMES)
+every_walker = pytest.mark.parametrize("name", WALKERS)
 
 
 def assert_same(one: Tensor, other: Tensor) -> None:
@@ -31,7 +40,7 @@ def pictures(n: int = 5, image: tuple[int, int, int] = SIZE) -> Tensor:
     return torch.rand(n, *image, generator=torch.Generator().manual_seed(1))
 
 
-@every_name
+@every_walker
 def test_a_walk_starts_at_an_image_of_sample_and_ends_elsewhere(name: str, model: Any) -> None:
     drawn = model(name)
     walks = drawn.interpolate(3, 4, seed=7, labels=[1, 2])
@@ -42,7 +51,7 @@ def test_a_walk_starts_at_an_image_of_sample_and_ends_elsewhere(name: str, model
     assert 0 <= walks.min() <= walks.max() <= 1
 
 
-@every_name
+@every_walker
 def test_both_ends_stay_when_the_frames_between_change(name: str, model: Any) -> None:
     drawn = model(name)
     two, five = drawn.interpolate(2, 2, seed=7), drawn.interpolate(2, 5, seed=7, batch_size=3)
@@ -180,7 +189,7 @@ def test_a_likelihood_needs_a_sample_and_a_seed(name: str, model: Any) -> None:
         model(name).log_likelihood(pictures(), 1, seed=-1)
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", GANS)
 @pytest.mark.parametrize("verb", ["encode", "reconstruct", "log_likelihood"])
 def test_a_gan_cannot_encode(name: str, verb: str, model: Any) -> None:
     with pytest.raises(UnsupportedError, match=f"{name} cannot {verb}") as caught:
@@ -189,9 +198,19 @@ def test_a_gan_cannot_encode(name: str, verb: str, model: Any) -> None:
     assert "variational" in caught.value.hint
 
 
-@every_name
+@pytest.mark.parametrize("name", sorted({*NAMES} - {*WALKERS}))
+def test_a_model_without_latents_cannot_walk(name: str, model: Any) -> None:
+    with pytest.raises(UnsupportedError, match=f"{name} cannot interpolate") as caught:
+        model(name).interpolate(2, 2)
+    for able in ("'adversarial'", "'variational'"):
+        assert able in caught.value.hint
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_what_a_model_can_do_is_asked_by_protocol(name: str, model: Any) -> None:
     drawn = model(name)
     for protocol in (CanEncode, CanReconstruct):
         assert isinstance(drawn.objective, protocol) == (name in ENCODERS)
-    assert drawn.require(CanInterpolate, "interpolate") is drawn.objective
+    assert isinstance(drawn.objective, CanInterpolate) == (name in WALKERS)
+    if name in WALKERS:
+        assert drawn.require(CanInterpolate, "interpolate") is drawn.objective

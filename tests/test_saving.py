@@ -16,6 +16,7 @@ from genzoo.errors import (
     UnsupportedError,
     WeightsError,
 )
+from genzoo.objectives.base import CanInterpolate
 from genzoo.weights import format as weights_format
 
 NAMES = genzoo.list_architectures()
@@ -81,9 +82,13 @@ def test_models_of_other_types(
     assert loaded.dtype == dtype
     images = loaded.sample(4, seed=1)
     assert images.dtype == torch.float32
-    torch.testing.assert_close(images, model(name).sample(4, seed=1), rtol=0, atol=tolerance)
-    walks = loaded.interpolate(2, 3, seed=1)
-    torch.testing.assert_close(walks[:, 0], loaded.sample(2, seed=1), rtol=0, atol=tolerance)
+    if isinstance(loaded.objective, CanInterpolate):
+        torch.testing.assert_close(images, model(name).sample(4, seed=1), rtol=0, atol=tolerance)
+        walks = loaded.interpolate(2, 3, seed=1)
+        torch.testing.assert_close(walks[:, 0], loaded.sample(2, seed=1), rtol=0, atol=tolerance)
+    else:  # what is drawn of a few levels cannot be close; what is drawn by can
+        nats, expected = (drawn.log_likelihood(images, 1) for drawn in (loaded, model(name)))
+        torch.testing.assert_close(nats, expected, rtol=tolerance / 10, atol=0)
     again = genzoo.load(loaded.save(tmp_path / "other.safetensors"))
     assert again.dtype == dtype
     assert torch.equal(again.sample(4, seed=1), images)

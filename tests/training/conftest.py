@@ -39,6 +39,15 @@ ARCHITECTURES: Mapping[str, dict[str, Any]] = {
         "discriminator_channels": 4,
     },
     "vae": {"latent_dim": 4, "channels": 16},
+    "pixel-transformer": {
+        "levels": 4,
+        "patch_size": 4,
+        "reach": 1,
+        "width": 16,
+        "depth": 1,
+        "heads": 2,
+        "symbol_features": 8,
+    },
     "transformer-gan": {
         "latent_dim": 4,
         "width": 16,
@@ -93,7 +102,7 @@ def toy(toy_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def make_recipe(architecture: str = "mlp-gan", /, **overrides: Any) -> ZooConfig:
     """Return a zoo config that trains in an instant; keys are paths, with __ for each dot."""
-    objective = {"toy": "toy", "vae": "variational"}.get(architecture, "adversarial")
+    objective = "toy" if architecture == "toy" else registry().architectures[architecture].objective
     base = {
         "name": f"tiny-{architecture}",
         "image": {"channels": 1, "height": 8, "width": 8},
@@ -177,7 +186,7 @@ JOBS: Mapping[str, dict[str, Any]] = {
     **{
         f"killed-{name}": {"architecture": name, "signals": [9]}
         for name in ARCHITECTURES
-        if name != "toy"
+        if name in genzoo.list_architectures()
     },
     "interrupted": {"signals": [2]},
     "terminated": {"signals": [15]},

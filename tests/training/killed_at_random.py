@@ -25,12 +25,14 @@ import torch
 import yaml
 
 import genzoo
+from genzoo.registry.discovery import registry
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "mlp-gan": {"generator_widths": [16], "discriminator_widths": [16]},
     "dcgan": {"generator_channels": 4, "discriminator_channels": 4},
     "vae": {"latent_dim": 4, "channels": 16},
     "transformer-gan": {"width": 16, "depth": 1, "heads": 2, "discriminator_channels": 8},
+    "pixel-transformer": {"levels": 4, "patch_size": 4, "width": 16, "depth": 1, "heads": 2},
 }
 _ATTEMPTS = 8  # to kill as often as asked, and not always before there is anything to go on from
 R3GAN = {"loss": "relativistic", "penalties": {"r1": 0.1, "r2": 0.1}}
@@ -38,13 +40,13 @@ R3GAN = {"loss": "relativistic", "penalties": {"r1": 0.1, "r2": 0.1}}
 
 def recipe(architecture: str, steps: int) -> dict[str, Any]:
     """Return a zoo config that saves a hundred times on its way."""
-    adversarial = {"name": "adversarial", "config": R3GAN}
+    objective = registry().architectures[architecture].objective
     return {
         "name": "killed",
         "image": {"channels": 1, "height": 8, "width": 8},
         "classes": 10,
         "architecture": {"name": architecture, "config": ARCHITECTURES[architecture]},
-        "objective": {"name": "variational"} if architecture == "vae" else adversarial,
+        "objective": {"name": objective, "config": R3GAN if objective == "adversarial" else {}},
         "dataset": {"name": "digits"},
         "training": {
             "steps": steps,

@@ -158,7 +158,7 @@ def test_a_network_that_starts_anew_has_weights_that_nobody_has_trained(
         assert second.std().item() == pytest.approx(first.std().item(), rel=0.5)
 
 
-@pytest.mark.parametrize("architecture", ["mlp-gan", "vae", "transformer-gan"])
+@pytest.mark.parametrize("architecture", ["mlp-gan", "vae", "pixel-transformer", "transformer-gan"])
 def test_a_batch_in_parts_gives_the_gradients_of_the_whole(
     architecture: str, tmp_path: Path, recipe: Recipe, train: Train, state: State
 ) -> None:

@@ -41,7 +41,9 @@ def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
     assert different == []
 
 
-@pytest.mark.parametrize("architecture", ["mlp-gan", "dcgan", "vae", "transformer-gan"])
+@pytest.mark.parametrize(
+    "architecture", ["mlp-gan", "dcgan", "vae", "pixel-transformer", "transformer-gan"]
+)
 def test_killed_and_resumed_gives_the_bits_of_a_run_that_was_not(
     architecture: str,
     tmp_path: Path,

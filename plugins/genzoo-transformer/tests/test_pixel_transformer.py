@@ -72,9 +72,27 @@ def test_with_a_memory_the_logits_are_those_of_the_whole_pass(
         reader.read(symbols[:, :kept])
         for token, place in product(range(kept, network.sequence[0]), range(network.sequence[1])):
             torch.testing.assert_close(
-                reader.logits(), expected[:, token, place], rtol=0, atol=1e-4
+                reader.logits(), expected[:, token, place].double(), rtol=0, atol=1e-4
             )
             reader.put(symbols[:, token, place])
+
+
+def test_how_many_are_read_together_changes_less_than_a_chance_can_tell(
+    network: PixelTransformer,
+) -> None:
+    """Where a boundary between two levels moves, a chance that falls between draws another image.
+
+    By 1e-13, that is one draw in 10^13.
+    """
+    symbols, labels = given(network)
+    counts = (1, 40)
+    readers = [network.reader(n, None if labels is None else labels[:1].expand(n)) for n in counts]
+    with torch.no_grad():
+        for token, place in product(*map(range, network.sequence)):
+            alone, together = (reader.logits()[:1].softmax(1).double() for reader in readers)
+            torch.testing.assert_close(alone, together, rtol=0, atol=1e-13)
+            for reader, count in zip(readers, counts, strict=True):
+                reader.put(symbols[:1, token, place].expand(count))
 
 
 def test_reading_allocates_no_memory_for_keys_after_the_start(network: PixelTransformer) -> None:

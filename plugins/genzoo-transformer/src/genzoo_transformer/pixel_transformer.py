@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from genzoo import ImageSpec, LabelError, UnsupportedError
 from genzoo_transformer.config import PixelTransformerConfig
+from genzoo_transformer.reading import Memory, Reader
 
-__all__ = ["Block", "Memory", "PixelTransformer", "Reader", "build", "choose_patch_size"]
-
+__all__ = ["Block", "PixelTransformer", "build", "choose_patch_size"]
 
 _MOST_TOKENS = 256
 _PATCH_SIZES = range(1, 9)
@@ -53,32 +53,6 @@ def _multiples(count: int, size: int) -> str:
     """Return the multiples of `size` on both sides of a count, in words."""
     lower = count - count % size
     return f"{lower} or {lower + size}" if lower else f"{size}"
-
-
-class Memory:
-    """The keys and values of one block for tokens that were read: allocated once.
-
-    Keys lie in columns, so that what one query asks of all of them is read in the order of memory:
-    that is what the time of a step goes into.
-    """
-
-    def __init__(self, count: int, heads: int, tokens: int, size: int, like: Tensor) -> None:
-        self.heads = heads
-        self.keys = like.new_empty(count * heads, size, tokens)
-        self.values = like.new_empty(count * heads, tokens, size)
-
-    def add(self, start: int, keys: Tensor, values: Tensor) -> None:
-        """Keep keys and values (B, heads, t, size) of the tokens from `start` on."""
-        end = start + keys.shape[2]
-        self.keys[:, :, start:end] = keys.flatten(0, 1).transpose(1, 2)
-        self.values[:, start:end] = values.flatten(0, 1)
-
-    def attended(self, query: Tensor, count: int) -> Tensor:
-        """Return what queries (B, heads, 1, size) take from the first `count` tokens, likewise."""
-        queries = query.flatten(0, 1) / math.sqrt(query.shape[3])
-        weights = torch.bmm(queries, self.keys[:, :, :count]).softmax(2)
-        taken: Tensor = torch.bmm(weights, self.values[:, :count]).unflatten(0, (-1, self.heads))
-        return taken
 
 
 class Block(nn.Module):
@@ -223,10 +197,13 @@ class PixelTransformer(nn.Module):
         shares: Tensor = looked[:, -count:, -count:][:, asked].unflatten(2, self.grid) / size**2
         return shares.repeat_interleave(size, dim=2).repeat_interleave(size, dim=3)
 
-    def entering(self, values: Tensor) -> Tensor:
-        """Return the tokens (B, T, width) that enter the first block, of values (B, T, S)."""
-        previous = F.pad(values[:, :-1], (0, 0, 1, 0))
-        return self.seen(self.canvas(values), previous) + self.positions()
+    def entering(self, values: Tensor, count: int | None = None) -> Tensor:
+        """Return the tokens (B, T, width) that enter the first block, of values (B, T, S).
+
+        All of them, or the first `count`.
+        """
+        previous = F.pad(values[:, :-1], (0, 0, 1, 0))[:, :count]
+        return self.seen(self.canvas(values), previous) + self.positions()[:count]
 
     def values(self, symbols: Tensor) -> Tensor:
         """Return symbols as the network sees them, in [-1, 1]."""
@@ -249,13 +226,14 @@ class PixelTransformer(nn.Module):
     def seen(self, canvas: Tensor, previous: Tensor) -> Tensor:
         """Return what is seen without attention (B, T, width): patches around, and the one before.
 
-        Of each patch of a canvas, less its room; `previous` (B, T, S) are the patches before them
-        in reading order, which at the start of a row is none of those around.
+        Of the first T patches of a canvas, less its room; `previous` (B, T, S) are the patches
+        before them in reading order, which at the start of a row is none of those around.
         """
         window = (self.reach + 1, 2 * self.reach + 1)
         around = F.unfold(canvas, window).unflatten(1, (canvas.shape[1], -1))  # (B, S, window, T)
-        before = around[:, :, : window[1] * self.reach + self.reach].flatten(1, 2).transpose(1, 2)
-        seen: Tensor = self.surroundings(torch.cat([before, previous], dim=2))
+        before = around[:, :, : window[1] * self.reach + self.reach, : previous.shape[1]]
+        parts = [before.flatten(1, 2).transpose(1, 2), previous]
+        seen: Tensor = self.surroundings(torch.cat(parts, dim=2))
         return seen
 
     def positions(self) -> Tensor:
@@ -286,72 +264,5 @@ class PixelTransformer(nn.Module):
         return logits
 
     def reader(self, count: int, labels: Tensor | None = None) -> Reader:
-        """Return what asks for the symbols of `count` images one after the other."""
+        """Return what asks for the symbols of `count` images one after the other, in float64."""
         return Reader(self, count, labels)
-
-
-class Reader:
-    """Asks for the symbols of B images in their order; keys and values of what was read are kept.
-
-    Nothing grows on the way: all that is kept has its place from the start.
-    """
-
-    def __init__(self, network: PixelTransformer, count: int, labels: Tensor | None) -> None:
-        self._network = network
-        tokens, symbols = network.sequence
-        like = network.answer.weight
-        self._canvas = network.canvas(like.new_zeros(count, tokens, symbols))
-        self._values = like.new_zeros(count, symbols)  # of the patch that is being read
-        self._positions = network.positions()
-        width, heads = self._positions.shape[1], network.heads
-        self._class = network.with_class(like.new_empty(count, 0, width), labels)
-        length = self._class.shape[1] + tokens
-        self.memories = [Memory(count, heads, length, width // heads, like) for _ in network.blocks]
-        self._contexts = like.new_empty(0)
-        self._token = self._symbol = 0
-
-    def read(self, symbols: Tensor) -> None:
-        """Take the first tokens as given: symbols int64 (B, t, S), all or some of T."""
-        count = symbols.shape[1]
-        if not count:
-            return
-        network = self._network
-        rest = symbols.new_zeros(len(symbols), network.sequence[0] - count, symbols.shape[2])
-        values = network.values(torch.cat([symbols, rest], dim=1))
-        self._canvas = network.canvas(values)
-        self._pass(network.entering(values)[:, :count])
-        self._values.copy_(values[:, count - 1])
-        self._token = count
-
-    def logits(self) -> Tensor:
-        """Return the logits (B, levels) of the next symbol."""
-        network, symbol = self._network, self._symbol
-        if symbol == 0:
-            row, column = divmod(self._token, network.grid[1])
-            reach = network.reach
-            window = self._canvas[:, :, row : row + reach + 1, column : column + 2 * reach + 1]
-            entering = network.seen(window, self._values[:, None]) + self._positions[self._token]
-            self._contexts = network.contexts(self._pass(entering)[:, -1:])[:, 0]
-        contexts = self._contexts[:, symbol]
-        if network.within is not None:
-            contexts = contexts + self._values[:, :symbol] @ network.within[symbol, :symbol]
-        return network.logits(contexts)
-
-    def put(self, symbols: Tensor) -> None:
-        """Say what the next symbol is: symbols int64 (B,)."""
-        network = self._network
-        self._values[:, self._symbol] = network.values(symbols)
-        self._symbol += 1
-        if self._symbol == network.sequence[1]:
-            row, column = divmod(self._token, network.grid[1])
-            self._canvas[:, :, row + network.reach, column + network.reach] = self._values
-            self._token, self._symbol = self._token + 1, 0
-
-    def _pass(self, tokens: Tensor) -> Tensor:
-        """Return the next tokens (B, t, width) after the last block."""
-        start = self._class.shape[1] + self._token
-        if not self._token:
-            tokens, start = torch.cat([self._class, tokens], dim=1), 0
-        for block, memory in zip(self._network.blocks, self.memories, strict=True):
-            tokens = block(tokens, memory, start)
-        return tokens
