@@ -88,6 +88,8 @@ evaluations: $(VENV)/.developers
 	  $(BIN)/genzoo evaluate $${model%%:*} --write-card \
 	    --output $(WORTH) $(FOLDER) || exit; done
 	cp $(WORTH)/dcgan-mnist.png docs/images/dcgan-mnist-evaluation.png
+	$(BIN)/genzoo complete pixel-transformer-mnist -n 100 --seed 0 --set objective.config.guidance=0 \
+	  -o docs/images/pixel-transformer-mnist-completion.png $(FOLDER)
 	$(MAKE) docs pictures
 
 extractors: $(VENV)/.users

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from genzoo.errors import LabelError, UnsupportedError
 from genzoo.registry.config import ZooConfig
+from genzoo.registry.specs import ImageSpec
 
-__all__ = ["Labels", "check_batch_size", "check_inputs", "check_labels", "check_rows"]
+__all__ = ["Labels", "check_batch_size", "check_inputs", "check_labels", "check_places", "check_rows"]
 
 Labels = int | Sequence[int] | Tensor | None
 """One class for all images, or classes handed out in turn: image i gets labels[i % len]."""
@@ -36,6 +37,17 @@ def check_rows(n: int, rows: range | None) -> range:
             f"rows are {shown}.", hint=f"Use a range within range({n}), or leave them out for all."
         )
     return rows
+
+
+def check_places(image: ImageSpec, places: Sequence[tuple[int, int]]) -> None:
+    """Raise UnsupportedError for places (row, column) that images of this size do not have."""
+    for row, column in places:
+        if not (0 <= row < image.height and 0 <= column < image.width):
+            raise UnsupportedError(
+                f"there is no pixel at row {row}, column {column} of {image.height}x{image.width} "
+                "images.",
+                hint=f"Rows are 0 to {image.height - 1}, columns 0 to {image.width - 1}.",
+            )
 
 
 def check_inputs(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from genzoo._version import __version__
 from genzoo.building import objectives_that
 from genzoo.errors import UnsupportedError
-from genzoo.inputs import Labels, check_batch_size, check_inputs, check_labels, check_rows
+from genzoo.inputs import Labels, check_batch_size, check_inputs, check_labels, check_places, check_rows
 from genzoo.noise import Noise, seed_or_any
 from genzoo.objectives.base import (
     CanComplete,
@@ -250,13 +250,7 @@ class Model(nn.Module):
         for places that are not in the image, or a model that does not say.
         """
         objective = self.require(ShowsAttention, "show its attention")
-        height, width = self.image.height, self.image.width
-        for row, column in places:
-            if not (0 <= row < height and 0 <= column < width):
-                raise UnsupportedError(
-                    f"there is no pixel at row {row}, column {column} of {height}x{width} images.",
-                    hint=f"Rows are 0 to {height - 1}, columns 0 to {width - 1}.",
-                )
+        check_places(self.config.image_spec, places)
         pixels, wanted = self._inputs(images, labels)
         looked: Tensor = objective.attention(self.networks, pixels, wanted, places)
         return looked.float()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
 
 import genzoo
+from genzoo.building import build_objective, complete, sketch_networks
 from genzoo.evaluation import protocol
 from genzoo.evaluation.features import find_extractor
 from genzoo.model import Model
 from genzoo.registry.catalog import find
+from genzoo.registry.config import read_config
 
 NAMES = genzoo.list_models()
+ZOO = Path(__file__).resolve().parents[1] / "zoo_configs"
 BYTES_PER_MODEL = 5e6
 ROUNDING = 1e-5
 
@@ -30,6 +34,9 @@ def test_there_is_a_zoo() -> None:
         "mlp-gan-fashion-mnist",
         "mlp-gan-digits",
         "mlp-gan-mnist",
+        "pixel-transformer-binarized-mnist",
+        "pixel-transformer-digits",
+        "pixel-transformer-mnist",
         "transformer-gan-fashion-mnist",
         "transformer-gan-mnist",
         "vae-binarized-mnist",
@@ -136,3 +143,13 @@ def test_a_card_says_what_a_person_must_know(name: str) -> None:
 def test_what_is_shipped_is_what_samples(name: str) -> None:
     model = load(name)
     assert set(model.networks) == model.objective.sampling_roles
+
+
+@pytest.mark.parametrize("path", sorted(ZOO.glob("gpu/*.yaml")), ids=lambda p: p.stem)
+def test_a_recipe_for_a_gpu_is_whole_and_not_in_the_list(path: Path) -> None:
+    config = complete(read_config(path))
+    networks = sketch_networks(config, build_objective(config))
+    assert set(networks) == build_objective(config).roles
+    assert config.weights is None
+    assert config.name not in NAMES
+    assert path.stem in NAMES

@@ -258,12 +258,14 @@ def explain(
 
     from genzoo.attention import edges, overlay
     from genzoo.images import save_image
+    from genzoo.inputs import check_places
     from genzoo.loading import load
     from genzoo.noise import seed_or_any
     from genzoo.objectives.base import ShowsAttention
 
     model = load(name, device, objective=changes)
     model.require(ShowsAttention, "show where it looks")
+    check_places(model.config.image_spec, places)  # now, before anything is drawn
     output, seed = output or _free(f"{model.name}-attention.png"), seed_or_any(seed)
     classes = model.labels(n, seed, wanted)
     drawn = model.sample(n, seed, classes)

@@ -33,6 +33,18 @@ def test_the_core_alone_lists_the_whole_zoo_as_unavailable(
     assert [plugin["distribution"] for plugin in environment.json("plugins")] == ["genzoo"]
 
 
+def test_an_objective_goes_with_the_plugin_that_brought_it(environment: Environment) -> None:
+    environment.hold("genzoo", *SHIPPED)
+    known = "from genzoo.registry.discovery import registry; print(*sorted(registry().objectives))"
+    before = environment.python("-c", known)[0].split()
+    environment.uninstall("genzoo-transformer")
+    assert environment.python("-c", known)[0].split() == ["adversarial", "variational"]
+    assert before == ["adversarial", "autoregressive", "variational"]
+    _, refusal = environment.genzoo("train", "pixel-transformer-digits", code=2)
+    assert "pip install genzoo-transformer" in refusal
+    environment.install("genzoo-transformer")
+
+
 def test_without_its_plugin_a_model_stays_in_the_list_and_all_else_is_as_it_was(
     environment: Environment,
 ) -> None:

@@ -98,7 +98,6 @@ def test_half_is_kept_unless_told_otherwise_of_files_as_well(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--keep-rows", 3), "Keep 2 or 4 rows."),
         (("--keep-rows", 9), "keep 0 to that many"),
         (("--labels", 3), "a dataset has its own"),
         (("-o", "out.gif"), "ends in .png"),

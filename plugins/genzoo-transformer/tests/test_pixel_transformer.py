@@ -142,12 +142,13 @@ def test_what_patches_do_not_tile_is_refused() -> None:
     assert caught.value.hint == "Take width 28 or 32, or another patch_size."
 
 
-def test_rows_that_end_in_mid_patch_are_refused() -> None:
-    network = made(ImageSpec(1, 8, 6, None), {"patch_size": 2})
-    assert [network.tokens_in(rows) for rows in (0, 2, 8)] == [0, 3, 12]
-    with pytest.raises(UnsupportedError, match="5 rows do not end") as caught:
-        network.tokens_in(5)
-    assert caught.value.hint == "Keep 4 or 6 rows."
+def test_the_symbols_of_the_first_rows() -> None:
+    network = made(ImageSpec(3, 4, 6, None), {"patch_size": 2})
+    assert not network.above(0).any()
+    assert network.above(4).all()
+    whole, half = [True] * 12, [True] * 6 + [False] * 6
+    assert network.above(2).tolist() == [whole] * 3 + [[False] * 12] * 3
+    assert network.above(3).tolist() == [whole] * 3 + [half] * 3
 
 
 def test_labels_are_needed_where_there_are_classes() -> None:

@@ -55,11 +55,8 @@ class Autoregressor(Protocol):
     def to_images(self, symbols: Tensor) -> Tensor:
         """Return the images (B, C, H, W) in [-1, 1] of symbols (B, T, S)."""
 
-    def tokens_in(self, rows: int) -> int:
-        """Return how many tokens, the first ones, the first rows of pixels are.
-
-        Raises UnsupportedError where no number of tokens ends there.
-        """
+    def above(self, rows: int) -> Tensor:
+        """Return whether each symbol is of the first rows of pixels, bool (T, S)."""
 
     def attention(
         self, symbols: Tensor, labels: Tensor | None, places: Sequence[tuple[int, int]]
@@ -115,8 +112,8 @@ class Autoregressive(Objective):
         """Return images (N, C, H, W) in [-1, 1], one for each row of `noise`."""
         network = _autoregressor(networks)
         device = next(networks.parameters()).device
-        nothing = torch.empty(len(noise), 0, network.sequence[1], dtype=torch.int64, device=device)
-        return self._continued(network, nothing, noise, labels)
+        symbols = torch.zeros(len(noise), *network.sequence, dtype=torch.int64, device=device)
+        return self._continued(network, symbols, network.above(0), noise, labels)
 
     @torch.no_grad()
     def complete(
@@ -127,36 +124,44 @@ class Autoregressive(Objective):
         noise: NoiseSource,
         keep_rows: int,
     ) -> Tensor:
-        """Return images (N, C, H, W) in [-1, 1] whose first rows are those of `images`."""
+        """Return images (N, C, H, W) in [-1, 1] whose first rows are those of `images`.
+
+        The rest is drawn by p(rest | first rows) where these end as tokens do. Where they cut
+        tokens, each is drawn without having seen what is kept of those after it.
+        """
         network = _autoregressor(networks)
-        kept = network.to_symbols(images)[:, : network.tokens_in(keep_rows)]
-        return self._continued(network, kept, noise, labels)
+        symbols = network.to_symbols(images)
+        return self._continued(network, symbols, network.above(keep_rows), noise, labels)
 
     def _continued(
-        self, network: Autoregressor, kept: Tensor, noise: NoiseSource, labels: Tensor | None
+        self,
+        network: Autoregressor,
+        symbols: Tensor,
+        known: Tensor,
+        noise: NoiseSource,
+        labels: Tensor | None,
     ) -> Tensor:
-        """Return the images that begin with symbols (N, t, S), drawn by the noise from there on."""
+        """Return the images of symbols (N, T, S), of which all but the `known` (T, S) are drawn."""
         tokens, per_token = network.sequence
-        count, start = kept.shape[:2]
+        given = known.tolist()
+        start = next((t for t, of_token in enumerate(given) if not all(of_token)), tokens)
         weight = self.config.guidance
         chance = noise.uniform(tokens, per_token).double()
         times = 1
         if labels is not None and weight != 1:
             without = torch.full_like(labels, NO_LABEL)
             labels, times = (without, 1) if weight == 0 else (torch.cat([labels, without]), 2)
-        symbols = kept.new_zeros(count, tokens, per_token)
-        symbols[:, :start] = kept
-        reading = network.reader(times * count, labels)
-        reading.read(kept.repeat(times, 1, 1))
+        reading = network.reader(times * len(symbols), labels)
+        reading.read(symbols[:, :start].repeat(times, 1, 1))
         for token in range(start, tokens):
             for place in range(per_token):
                 logits = at_least_float32(reading.logits())
                 if times == 2:
                     with_label, without_label = logits.chunk(2)
                     logits = torch.lerp(without_label, with_label, weight)
-                drawn = draw(logits, chance[:, token, place], self.config)
-                symbols[:, token, place] = drawn
-                reading.put(drawn.repeat(times))
+                if not given[token][place]:
+                    symbols[:, token, place] = draw(logits, chance[:, token, place], self.config)
+                reading.put(symbols[:, token, place].repeat(times))
         return network.to_images(symbols)
 
     @torch.no_grad()
@@ -248,6 +253,6 @@ def _autoregressor(networks: nn.ModuleDict) -> Autoregressor:
         raise GenzooError(
             f"The autoregressor, a {type(network).__name__}, lacks what that role must have.",
             hint="See genzoo_transformer.autoregressive.Autoregressor: levels, sequence, "
-            "to_symbols, to_images, tokens_in and reader.",
+            "to_symbols, to_images, above, attention and reader.",
         )
     return network

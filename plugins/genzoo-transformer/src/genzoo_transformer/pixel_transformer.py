@@ -147,7 +147,11 @@ class PixelTransformer(nn.Module):
     def to_symbols(self, images: Tensor) -> Tensor:
         """Return symbols int64 (B, T, S), 0 to levels - 1: the nearest to images in [-1, 1]."""
         nearest = ((images.float() + 1) * ((self.levels - 1) / 2)).round().long()
-        patches: Tensor = F.pixel_unshuffle(nearest.clamp(0, self.levels - 1), self.patch_size)
+        return self._in_order(nearest.clamp(0, self.levels - 1))
+
+    def _in_order(self, pixels: Tensor) -> Tensor:
+        """Return pixels (B, C, H, W) in the order of symbols (B, T, S)."""
+        patches: Tensor = F.pixel_unshuffle(pixels, self.patch_size)
         # (B, C * p * p, rows, columns) -> pixel by pixel, channel by channel
         by_channel: Tensor = patches.unflatten(1, (self.image_shape[0], -1))
         return by_channel.permute(0, 3, 4, 2, 1).flatten(3).flatten(1, 2)
@@ -209,14 +213,11 @@ class PixelTransformer(nn.Module):
         """Return symbols as the network sees them, in [-1, 1]."""
         return symbols.to(self.answer.weight.dtype) * (2 / (self.levels - 1)) - 1
 
-    def tokens_in(self, rows: int) -> int:
-        """Return how many tokens the first rows of pixels are; UnsupportedError in mid-patch."""
-        if rows % self.patch_size:
-            raise UnsupportedError(
-                f"{rows} rows do not end where a patch of {self.patch_size} pixels does.",
-                hint=f"Keep {_multiples(rows, self.patch_size)} rows.",
-            )
-        return rows // self.patch_size * self.grid[1]
+    def above(self, rows: int) -> Tensor:
+        """Return whether each symbol is of the first rows of pixels, bool (T, S)."""
+        pixels = torch.zeros(1, *self.image_shape, dtype=torch.bool)
+        pixels[:, :, :rows] = True
+        return self._in_order(pixels)[0]
 
     def canvas(self, values: Tensor) -> Tensor:
         """Lay values (B, T, S) out as patches (B, S, rows, columns), with room to look around."""
