@@ -46,7 +46,9 @@ def main() -> None:
 
     upper = images.clone()
     upper[:, :, keep_rows:] = 0
-    print(f"{given.n} test images of {told.name}, of which {keep_rows} rows are kept; judged right:")
+    print(
+        f"{given.n} test images of {told.name}, of which {keep_rows} rows are kept; judged right:"
+    )
     print(f"  as they are                     {agreed(images)}")
     print(f"  the upper half alone            {agreed(upper)}")
     for who, model in (("told the label", told), ("told nothing", alone)):

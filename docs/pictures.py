@@ -71,7 +71,9 @@ def draw(configs: Mapping[str, ZooConfig], zoo: Path, folder: Path) -> list[Path
             continue
         path = folder / f"{picture.name}.png"
         if picture.name == f"{LOOKED_INTO}-attention":
-            _run("explain", zoo / f"{LOOKED_INTO}.yaml", "-n", 5, "--labels", "2,3,5,8,9", path=path)
+            _run(
+                "explain", zoo / f"{LOOKED_INTO}.yaml", "-n", 5, "--labels", "2,3,5,8,9", path=path
+            )
         elif picture.key == "weights_sha256":
             _draw_grid(zoo / f"{picture.name}.yaml", configs[picture.name].classes, path)
         elif picture.name == "zoo":

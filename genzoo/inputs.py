@@ -12,7 +12,14 @@ from genzoo.errors import LabelError, UnsupportedError
 from genzoo.registry.config import ZooConfig
 from genzoo.registry.specs import ImageSpec
 
-__all__ = ["Labels", "check_batch_size", "check_inputs", "check_labels", "check_places", "check_rows"]
+__all__ = [
+    "Labels",
+    "check_batch_size",
+    "check_inputs",
+    "check_labels",
+    "check_places",
+    "check_rows",
+]
 
 Labels = int | Sequence[int] | Tensor | None
 """One class for all images, or classes handed out in turn: image i gets labels[i % len]."""

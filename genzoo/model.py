@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from genzoo._version import __version__
 from genzoo.building import objectives_that
 from genzoo.errors import UnsupportedError
-from genzoo.inputs import Labels, check_batch_size, check_inputs, check_labels, check_places, check_rows
+from genzoo.inputs import (
+    Labels,
+    check_batch_size,
+    check_inputs,
+    check_labels,
+    check_places,
+    check_rows,
+)
 from genzoo.noise import Noise, seed_or_any
 from genzoo.objectives.base import (
     CanComplete,
@@ -313,7 +320,9 @@ class Model(nn.Module):
         if isinstance(self.objective, protocol):
             return self.objective
         able = " or ".join(repr(name) for name in sorted(objectives_that(protocol)))
-        models = f"Models with the objective {able} can: see `genzoo list`. Others" if able else "One"
+        models = (
+            f"Models with the objective {able} can: see `genzoo list`. Others" if able else "One"
+        )
         raise UnsupportedError(
             f"{self.name} cannot {verb}: its objective is {self.config.objective.name!r}.",
             hint=f"{models} can where the objective is a genzoo.objectives.base."

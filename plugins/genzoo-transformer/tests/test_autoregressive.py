@@ -92,7 +92,9 @@ def test_a_completion_keeps_its_rows_and_is_drawn_as_the_rest_is_likely(
     images[:, 0, :rows] = kept
     done = model.complete(images, rows, seed=0, batch_size=count)
     assert torch.equal(done[:, :, :rows], images[:, :, :rows])
-    rests = torch.tensor(list(product((0.0, 0.5, 1.0), repeat=pixels))).view(-1, 1, height - rows, 2)
+    rests = torch.tensor(list(product((0.0, 0.5, 1.0), repeat=pixels))).view(
+        -1, 1, height - rows, 2
+    )
     kinds = len(rests)
     whole = torch.cat([kept.expand(kinds, 1, rows, 2), rests], dim=2)
     expected = model.log_likelihood(whole).double().softmax(0)

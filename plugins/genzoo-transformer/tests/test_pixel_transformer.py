@@ -95,6 +95,30 @@ def test_how_many_are_read_together_changes_less_than_a_chance_can_tell(
                 reader.put(symbols[:1, token, place].expand(count))
 
 
+def test_what_is_done_for_each_symbol_is_translated_once(network: PixelTransformer) -> None:
+    """As one graph each, with nothing in it that changes from one token to the next."""
+    graphs = []
+
+    def backend(module: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        graphs.append(module)
+        return module.forward
+
+    def translate(function: Callable[..., Any]) -> Callable[..., Any]:
+        return torch.compile(function, backend=backend, fullgraph=True, dynamic=False)
+
+    symbols, labels = given(network)
+    torch._dynamo.reset()
+    with torch.no_grad():
+        expected = network(symbols, labels)
+        reader = network.reader(len(symbols), labels, translate)
+        for token, place in product(*map(range, network.sequence)):
+            torch.testing.assert_close(
+                reader.logits(), expected[:, token, place].double(), rtol=0, atol=1e-4
+            )
+            reader.put(symbols[:, token, place])
+    assert len(graphs) == 2
+
+
 def test_reading_allocates_no_memory_for_keys_after_the_start(network: PixelTransformer) -> None:
     symbols, labels = given(network)
     reader = network.reader(len(symbols), labels)

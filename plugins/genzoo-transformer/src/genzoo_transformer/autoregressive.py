@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -63,8 +63,13 @@ class Autoregressor(Protocol):
     ) -> Tensor:
         """Return how much each place (row, column) looks at each pixel (B, P, H, W)."""
 
-    def reader(self, count: int, labels: Tensor | None) -> Reading:
-        """Return what asks for the symbols of `count` images in their order."""
+    def reader(
+        self, count: int, labels: Tensor | None, translate: Callable[[Any], Any] | None
+    ) -> Reading:
+        """Return what asks for the symbols of `count` images in their order.
+
+        Where there is a `translate`, as torch.compile, it may be given what is done over and over.
+        """
 
 
 class Autoregressive(Objective):
@@ -151,7 +156,8 @@ class Autoregressive(Objective):
         if labels is not None and weight != 1:
             without = torch.full_like(labels, NO_LABEL)
             labels, times = (without, 1) if weight == 0 else (torch.cat([labels, without]), 2)
-        reading = network.reader(times * len(symbols), labels)
+        translate = torch.compile if self.config.compile else None
+        reading = network.reader(times * len(symbols), labels, translate)
         reading.read(symbols[:, :start].repeat(times, 1, 1))
         for token in range(start, tokens):
             for place in range(per_token):

@@ -82,7 +82,9 @@ class PixelTransformerConfig(Config):
 class AutoregressiveConfig(Config):
     """How labels are learned to be done without, and how images are drawn."""
 
-    DRAWING: ClassVar[frozenset[str]] = frozenset({"temperature", "top_k", "top_p", "guidance"})
+    DRAWING: ClassVar[frozenset[str]] = frozenset(
+        {"temperature", "top_k", "top_p", "guidance", "compile"}
+    )
 
     label_dropout: float = Field(0.1, ge=0, le=1)
     """Share of images that are learned without their label, so that guidance can do without."""
@@ -99,6 +101,10 @@ class AutoregressiveConfig(Config):
     guidance: float = Field(1.0, ge=0, le=20)
     """How much a label counts: 1 as learned, more for clearer images of fewer kinds, 0 not at all.
     Anything but 0 and 1 asks the network twice as often."""
+
+    compile: bool = False
+    """Let torch.compile translate what is done for each symbol. It needs a C++ compiler, and a
+    minute or more before the first image."""
 
     @model_validator(mode="after")
     def _guidance_is_learned(self) -> Self:

@@ -7,7 +7,8 @@ by row; within a patch, the symbols before it: pixel by pixel, and channel by ch
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,20 +72,22 @@ class Block(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def forward(self, tokens: Tensor, memory: Memory | None = None, start: int = 0) -> Tensor:
-        """Return tokens of the same shape (B, T, width).
-
-        They are the first ones, or, with a `memory` of all before, one token at `start`.
-        """
-        batch, length, width = tokens.shape
+    def forward(self, tokens: Tensor, memory: Memory | None = None) -> Tensor:
+        """Return the first tokens, of the same shape (B, T, width), and let `memory` keep them."""
         query, key, value = self._parts(tokens)
         if memory is not None:
-            memory.add(start, key, value)
-        if memory is not None and start:
-            attended = memory.attended(query, start + 1)
-        else:
-            attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        tokens = tokens + self.out(attended.transpose(1, 2).reshape(batch, length, width))
+            memory.fill(key, value)
+        return self._changed(
+            tokens, F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        )
+
+    def step(self, token: Tensor, memory: Memory, place: Tensor, later: Tensor) -> Tensor:
+        """Return the token (B, 1, width) at `place` (1,), likewise; see `Memory.step`."""
+        return self._changed(token, memory.step(place, later, *self._parts(token)))
+
+    def _changed(self, tokens: Tensor, attended: Tensor) -> Tensor:
+        """Return tokens (B, T, width) that attended to values (B, heads, T, width / heads)."""
+        tokens = tokens + self.out(attended.transpose(1, 2).flatten(2))
         changed: Tensor = tokens + self.down(F.gelu(self.up(self.mlp_norm(tokens))))
         return changed
 
@@ -123,9 +126,9 @@ class PixelTransformer(nn.Module):
         self.reach = config.reach
         self.heads = config.heads
         width, symbols = config.width, self.sequence[1]
-        before = self.reach * (2 * self.reach + 1) + self.reach + 1
+        self.before = self.reach * (2 * self.reach + 1) + self.reach
         self.surroundings = nn.Sequential(
-            nn.Linear(before * symbols, config.mlp_ratio * width),
+            nn.Linear((self.before + 1) * symbols, config.mlp_ratio * width),
             nn.GELU(),
             nn.Linear(config.mlp_ratio * width, width),
         )
@@ -172,12 +175,9 @@ class PixelTransformer(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         contexts = self.contexts(tokens[:, -self.sequence[0] :])
-        if self.within is not None:
-            # (B, T, j) x (i, j, E) with j < i -> (B, T, i, E)
-            order = torch.ones_like(self.within[..., 0]).tril(-1)
-            contexts = contexts + torch.einsum(
-                "btj,ije->btie", values, self.within * order[..., None]
-            )
+        within = self.ordered_within()
+        if within is not None:
+            contexts = contexts + torch.einsum("btj,ije->btie", values, within)
         return self.logits(contexts)
 
     def attention(
@@ -207,7 +207,12 @@ class PixelTransformer(nn.Module):
         All of them, or the first `count`.
         """
         previous = F.pad(values[:, :-1], (0, 0, 1, 0))[:, :count]
-        return self.seen(self.canvas(values), previous) + self.positions()[:count]
+        canvas = self.canvas(values)
+        size = (self.reach + 1, 2 * self.reach + 1)
+        # (B, S * window, T) -> (B, T, S * those of the window that come before)
+        window = F.unfold(canvas, size).unflatten(1, (canvas.shape[1], -1))[:, :, : self.before]
+        around = window.flatten(1, 2).transpose(1, 2)[:, :count]
+        return self.seen(around, previous) + self.positions()[:count]
 
     def values(self, symbols: Tensor) -> Tensor:
         """Return symbols as the network sees them, in [-1, 1]."""
@@ -224,17 +229,26 @@ class PixelTransformer(nn.Module):
         patches = values.transpose(1, 2).unflatten(2, self.grid)
         return F.pad(patches, (self.reach, self.reach, self.reach, 0))
 
-    def seen(self, canvas: Tensor, previous: Tensor) -> Tensor:
-        """Return what is seen without attention (B, T, width): patches around, and the one before.
+    def place_on_canvas(self, token: int) -> int:
+        """Return where a token is among all places of a canvas, row by row."""
+        row, column = divmod(token, self.grid[1])
+        return (row + self.reach) * (self.grid[1] + 2 * self.reach) + column + self.reach
 
-        Of the first T patches of a canvas, less its room; `previous` (B, T, S) are the patches
-        before them in reading order, which at the start of a row is none of those around.
+    def windows(self) -> Tensor:
+        """Return the places of a canvas that each token sees without attention, int64 (T, n)."""
+        across = self.grid[1] + 2 * self.reach
+        rows, columns = torch.arange(self.reach + 1), torch.arange(2 * self.reach + 1)
+        window = (across * (rows - self.reach)[:, None] + columns - self.reach).flatten()
+        places = torch.tensor([self.place_on_canvas(t) for t in range(self.sequence[0])])
+        return places[:, None] + window[: self.before]
+
+    def seen(self, around: Tensor, previous: Tensor) -> Tensor:
+        """Return what tokens see without attention (B, T, width).
+
+        `around` (B, T, S * n) are the patches around that came before; `previous` (B, T, S) are
+        those just before in reading order, which at the start of a row is none of those around.
         """
-        window = (self.reach + 1, 2 * self.reach + 1)
-        around = F.unfold(canvas, window).unflatten(1, (canvas.shape[1], -1))  # (B, S, window, T)
-        before = around[:, :, : window[1] * self.reach + self.reach, : previous.shape[1]]
-        parts = [before.flatten(1, 2).transpose(1, 2), previous]
-        seen: Tensor = self.surroundings(torch.cat(parts, dim=2))
+        seen: Tensor = self.surroundings(torch.cat([around, previous], dim=2))
         return seen
 
     def positions(self) -> Tensor:
@@ -253,6 +267,12 @@ class PixelTransformer(nn.Module):
         none = self.classes.num_embeddings - 1
         return torch.cat([self.classes(labels.where(labels >= 0, none))[:, None], tokens], dim=1)
 
+    def ordered_within(self) -> Tensor | None:
+        """Return what symbol j is to symbol i of its patch (i, j, features): 0 but for j < i."""
+        if self.within is None:
+            return None
+        return self.within * torch.ones_like(self.within[..., 0]).tril(-1)[..., None]
+
     def contexts(self, tokens: Tensor) -> Tensor:
         """Return what is known of the symbols of tokens (B, T, width): (B, T, S, features)."""
         known: Tensor = self.context(self.norm(tokens)).unflatten(2, (self.sequence[1], -1))
@@ -264,6 +284,14 @@ class PixelTransformer(nn.Module):
         logits: Tensor = self.answer(features + F.gelu(self.mixing(features)))
         return logits
 
-    def reader(self, count: int, labels: Tensor | None = None) -> Reader:
-        """Return what asks for the symbols of `count` images one after the other, in float64."""
-        return Reader(self, count, labels)
+    def reader(
+        self,
+        count: int,
+        labels: Tensor | None = None,
+        translate: Callable[[Any], Any] | None = None,
+    ) -> Reader:
+        """Return what asks for the symbols of `count` images one after the other, in float64.
+
+        `translate`, as torch.compile, is given what is done for a token and for a symbol.
+        """
+        return Reader(self, count, labels, translate)

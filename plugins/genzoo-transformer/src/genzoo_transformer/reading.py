@@ -1,18 +1,27 @@
-"""Reading an image symbol by symbol, as it is drawn, with a memory of all that came before."""
+"""Reading an image symbol by symbol, as it is drawn, with a memory of all that came before.
+
+What is done for each token, and for each symbol, has the same shapes from the first to the last,
+but that more of the memory is looked at as it fills, and takes its place as a tensor: so it can be
+translated once, by torch.compile, or recorded as a CUDA graph.
+"""
 
 from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from genzoo_transformer.pixel_transformer import PixelTransformer
+    from genzoo_transformer.pixel_transformer import Block, PixelTransformer
 
 __all__ = ["Memory", "Reader"]
+
+_SPAN = 64
+"""Tokens by which what is looked at of a memory grows: fewer would make more shapes."""
 
 
 class Memory:
@@ -24,21 +33,31 @@ class Memory:
 
     def __init__(self, count: int, heads: int, tokens: int, size: int, like: Tensor) -> None:
         self.heads = heads
-        self.keys = like.new_empty(count * heads, size, tokens)
-        self.values = like.new_empty(count * heads, tokens, size)
+        self.keys = like.new_zeros(count * heads, size, tokens)
+        self.values = like.new_zeros(count * heads, tokens, size)
 
-    def add(self, start: int, keys: Tensor, values: Tensor) -> None:
-        """Keep keys and values (B, heads, t, size) of the tokens from `start` on."""
-        end = start + keys.shape[2]
-        self.keys[:, :, start:end] = keys.flatten(0, 1).transpose(1, 2)
-        self.values[:, start:end] = values.flatten(0, 1)
+    def fill(self, keys: Tensor, values: Tensor) -> None:
+        """Keep keys and values (B, heads, t, size) of the first tokens."""
+        count = keys.shape[2]
+        self.keys[:, :, :count] = keys.flatten(0, 1).transpose(1, 2)
+        self.values[:, :count] = values.flatten(0, 1)
 
-    def attended(self, query: Tensor, count: int) -> Tensor:
-        """Return what queries (B, heads, 1, size) take from the first `count` tokens, likewise."""
-        queries = query.flatten(0, 1) / math.sqrt(query.shape[3])
-        weights = torch.bmm(queries, self.keys[:, :, :count]).softmax(2)
-        taken: Tensor = torch.bmm(weights, self.values[:, :count]).unflatten(0, (-1, self.heads))
-        return taken
+    def step(
+        self, place: Tensor, later: Tensor, query: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
+        """Keep the token at `place` (1,), and return what it takes from those up to it.
+
+        Query, key and value are (B, heads, 1, size), and so is what it takes. Of the first tokens,
+        as many as `later` (n,) has, those at -inf are not looked at; the others are at 0.
+        """
+        self.keys.index_copy_(2, place, key.flatten(0, 1).transpose(1, 2))
+        self.values.index_copy_(1, place, value.flatten(0, 1))
+        count, scale = len(later), 1 / math.sqrt(query.shape[3])
+        queries = query.flatten(0, 1)
+        scores = torch.baddbmm(later, queries, self.keys[:, :, :count], alpha=scale)
+        taken = torch.bmm(scores.softmax(2), self.values[:, :count])
+        by_head: Tensor = taken.unflatten(0, (-1, self.heads))
+        return by_head
 
 
 class Reader:
@@ -49,49 +68,57 @@ class Reader:
     of two levels is drawn, all that follows is another image. In float64 they all but never do.
     """
 
-    def __init__(self, network: PixelTransformer, count: int, labels: Tensor | None) -> None:
+    def __init__(
+        self,
+        network: PixelTransformer,
+        count: int,
+        labels: Tensor | None,
+        translate: Callable[[Any], Any] | None = None,
+    ) -> None:
         network = copy.deepcopy(network)
         if network.answer.weight.device.type != "mps":  # which has no float64
             network = network.double()
         self._network = network
         tokens, symbols = network.sequence
         like = network.answer.weight
-        self._canvas = network.canvas(like.new_zeros(count, tokens, symbols))
+        self._canvas = network.canvas(like.new_zeros(count, tokens, symbols)).flatten(2)
         self._values = like.new_zeros(count, symbols)  # of the patch that is being read
         self._positions = network.positions()
         width, heads = self._positions.shape[1], network.heads
         self._class = network.with_class(like.new_empty(count, 0, width), labels)
-        length = self._class.shape[1] + tokens
+        length = max(self._class.shape[1] + tokens, symbols)
         self.memories = [Memory(count, heads, length, width // heads, like) for _ in network.blocks]
         self._contexts = like.new_empty(0)
         self._token = self._symbol = 0
+        self._order = torch.arange(length, device=like.device)
+        self._places = self._order.split(1)
+        self._windows = network.windows().to(like.device)
+        self._within = network.ordered_within()
+        self._next_contexts, self._next_logits = self._step, self._answer
+        if translate is not None:
+            self._next_contexts, self._next_logits = translate(self._step), translate(self._answer)
+        self._fill(self._class)
 
     def read(self, symbols: Tensor) -> None:
         """Take the first tokens as given: symbols int64 (B, t, S), all or some of T."""
-        count = symbols.shape[1]
-        if not count:
-            return
-        network = self._network
+        network, count = self._network, symbols.shape[1]
         rest = symbols.new_zeros(len(symbols), network.sequence[0] - count, symbols.shape[2])
         values = network.values(torch.cat([symbols, rest], dim=1))
-        self._canvas = network.canvas(values)
-        self._pass(network.entering(values, count))
-        self._values.copy_(values[:, count - 1])
+        self._canvas.copy_(network.canvas(values).flatten(2))
+        self._fill(torch.cat([self._class, network.entering(values, count)], dim=1))
+        if count:
+            self._values.copy_(values[:, count - 1])
         self._token = count
 
     def logits(self) -> Tensor:
         """Return the logits (B, levels) of the next symbol."""
-        network, symbol = self._network, self._symbol
-        if symbol == 0:
-            row, column = divmod(self._token, network.grid[1])
-            reach = network.reach
-            window = self._canvas[:, :, row : row + reach + 1, column : column + 2 * reach + 1]
-            entering = network.seen(window, self._values[:, None]) + self._positions[self._token]
-            self._contexts = network.contexts(self._pass(entering)[:, -1:])[:, 0]
-        contexts = self._contexts[:, symbol]
-        if network.within is not None:
-            contexts = contexts + self._values[:, :symbol] @ network.within[symbol, :symbol]
-        return network.logits(contexts)
+        if self._symbol == 0:
+            place = self._class.shape[1] + self._token
+            span = min(-(-(place + 1) // _SPAN) * _SPAN, len(self._places))
+            self._contexts = self._next_contexts(
+                self._places[self._token], self._places[place], self._order[:span]
+            )
+        return self._next_logits(self._contexts, self._places[self._symbol])
 
     def put(self, symbols: Tensor) -> None:
         """Say what the next symbol is: symbols int64 (B,)."""
@@ -99,15 +126,33 @@ class Reader:
         self._values[:, self._symbol] = network.values(symbols)
         self._symbol += 1
         if self._symbol == network.sequence[1]:
-            row, column = divmod(self._token, network.grid[1])
-            self._canvas[:, :, row + network.reach, column + network.reach] = self._values
+            self._canvas[:, :, network.place_on_canvas(self._token)] = self._values
             self._token, self._symbol = self._token + 1, 0
 
-    def _pass(self, tokens: Tensor) -> Tensor:
-        """Return the next tokens (B, t, width) after the last block."""
-        start = self._class.shape[1] + self._token
-        if not self._token:
-            tokens, start = torch.cat([self._class, tokens], dim=1), 0
-        for block, memory in zip(self._network.blocks, self.memories, strict=True):
-            tokens = block(tokens, memory, start)
-        return tokens
+    def _fill(self, tokens: Tensor) -> None:
+        """Let the first tokens (B, t, width) be remembered."""
+        if tokens.shape[1]:
+            for block, memory in zip(self._network.blocks, self.memories, strict=True):
+                tokens = block(tokens, memory)
+
+    def _step(self, token: Tensor, place: Tensor, order: Tensor) -> Tensor:
+        """Return what is known of the symbols of a token (1,): (B, S, features).
+
+        Its place (1,) counts the class, too; `order` (n,) counts what is to be looked at.
+        """
+        network = self._network
+        window = self._windows.index_select(0, token)[0]
+        around = self._canvas.index_select(2, window).flatten(1)[:, None]
+        tokens = network.seen(around, self._values[:, None])
+        tokens = tokens + self._positions.index_select(0, token)
+        later = torch.zeros_like(order, dtype=tokens.dtype).masked_fill(order > place, -torch.inf)
+        for block, memory in zip(network.blocks, self.memories, strict=True):
+            tokens = cast("Block", block).step(tokens, memory, place, later)
+        return network.contexts(tokens)[:, 0]
+
+    def _answer(self, contexts: Tensor, symbol: Tensor) -> Tensor:
+        """Return the logits (B, levels) of a symbol (1,), given those before it in its token."""
+        known = contexts.index_select(1, symbol)[:, 0]
+        if self._within is not None:
+            known = known + self._values @ self._within.index_select(0, symbol)[0]
+        return self._network.logits(known)
