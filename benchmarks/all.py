@@ -21,7 +21,16 @@ from pathlib import Path
 
 from side_by_side import Row, last_line, table
 
-SCRIPTS = ("listing", "loading", "sampling", "training", "pythae_vae", "torchgan_dcgan", "memory")
+SCRIPTS = (
+    "listing",
+    "loading",
+    "sampling",
+    "training",
+    "pythae_vae",
+    "torchgan_dcgan",
+    "autoregression",
+    "memory",
+)
 ALWAYS = {"memory": ("--folder", "200000")}
 """Options that only one of them has."""
 
