@@ -55,7 +55,14 @@ def test_each_row_of_a_table_has_the_cells_of_its_head(document: str) -> None:
 
 
 @pytest.mark.parametrize("document", EXAMPLES, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_the_examples_run(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_run(
+    document: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    if "plugins" in document.parts:
+        request.getfixturevalue("every_plugin")
     monkeypatch.chdir(tmp_path)
     blocks = PYTHON_BLOCK.findall(document.read_text(encoding="utf-8"))
     assert blocks

@@ -158,7 +158,8 @@ class Autoregressive(Objective):
             labels, times = (without, 1) if weight == 0 else (torch.cat([labels, without]), 2)
         translate = torch.compile if self.config.compile else None
         reading = network.reader(times * len(symbols), labels, translate)
-        reading.read(symbols[:, :start].repeat(times, 1, 1))
+        if start:
+            reading.read(symbols[:, :start].repeat(times, 1, 1))
         for token in range(start, tokens):
             for place in range(per_token):
                 logits = at_least_float32(reading.logits())

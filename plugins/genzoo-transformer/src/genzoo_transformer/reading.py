@@ -86,12 +86,12 @@ class Reader:
         self._positions = network.positions()
         width, heads = self._positions.shape[1], network.heads
         self._class = network.with_class(like.new_empty(count, 0, width), labels)
-        length = max(self._class.shape[1] + tokens, symbols)
+        length = self._class.shape[1] + tokens
         self.memories = [Memory(count, heads, length, width // heads, like) for _ in network.blocks]
         self._contexts = like.new_empty(0)
         self._token = self._symbol = 0
         self._order = torch.arange(length, device=like.device)
-        self._places = self._order.split(1)
+        self._places = torch.arange(max(length, symbols), device=like.device).split(1)
         self._windows = network.windows().to(like.device)
         self._within = network.ordered_within()
         self._next_contexts, self._next_logits = self._step, self._answer
@@ -114,7 +114,7 @@ class Reader:
         """Return the logits (B, levels) of the next symbol."""
         if self._symbol == 0:
             place = self._class.shape[1] + self._token
-            span = min(-(-(place + 1) // _SPAN) * _SPAN, len(self._places))
+            span = min(-(-(place + 1) // _SPAN) * _SPAN, len(self._order))
             self._contexts = self._next_contexts(
                 self._places[self._token], self._places[place], self._order[:span]
             )
