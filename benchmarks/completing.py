@@ -51,8 +51,9 @@ def main() -> None:
     )
     print(f"  as they are                     {agreed(images)}")
     print(f"  the upper half alone            {agreed(upper)}")
-    for who, model in (("told the label", told), ("told nothing", alone)):
-        done = model.complete(images, keep_rows, labels, given.seed)
+    models = [("told the label", told)] if told.classes else []
+    for who, model in (*models, ("told nothing", alone)):
+        done = model.complete(images, keep_rows, labels if told.classes else None, given.seed)
         print(f"  completed by a model {who:<15} {agreed(to_bytes(done))}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import textwrap
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ __all__ = [
     "Labels",
     "check_batch_size",
     "check_inputs",
+    "check_keep_rows",
     "check_labels",
     "check_places",
     "check_rows",
@@ -42,6 +44,19 @@ def check_rows(n: int, rows: range | None) -> range:
         shown = textwrap.shorten(repr(rows), 80, placeholder=" ...")
         raise UnsupportedError(
             f"rows are {shown}.", hint=f"Use a range within range({n}), or leave them out for all."
+        )
+    return rows
+
+
+def check_keep_rows(image: ImageSpec, keep_rows: int) -> int:
+    """Return how many rows of an image are kept; UnsupportedError where it has not as many."""
+    try:
+        rows = operator.index(keep_rows)
+    except TypeError:
+        rows = -1
+    if not 0 <= rows <= image.height:
+        raise UnsupportedError(
+            f"keep_rows is {keep_rows!r}.", hint=f"Keep 0 to {image.height} rows of these images."
         )
     return rows
 

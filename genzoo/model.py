@@ -17,6 +17,7 @@ from genzoo.inputs import (
     Labels,
     check_batch_size,
     check_inputs,
+    check_keep_rows,
     check_labels,
     check_places,
     check_rows,
@@ -226,11 +227,7 @@ class Model(nn.Module):
         from.
         """
         objective = self.require(CanComplete, "complete")
-        if not isinstance(keep_rows, int) or not 0 <= keep_rows <= self.image.height:
-            raise UnsupportedError(
-                f"keep_rows is {keep_rows!r}.",
-                hint=f"{self.name} draws {self.image.height} rows: keep 0 to that many.",
-            )
+        keep_rows = check_keep_rows(self.config.image_spec, keep_rows)
         seed = seed_or_any(seed)
         drawn = labels is None and self.classes is not None
         pixels, wanted = self._inputs(images, 0 if drawn else labels)
@@ -243,13 +240,20 @@ class Model(nn.Module):
             made: Tensor = objective.complete(
                 self.networks, part, _rows(wanted, rows), noise, keep_rows
             )
-            return torch.cat([part[:, :, :keep_rows].to(made), made[:, :, keep_rows:]], dim=2)
+            return made
 
-        return self._fill(self._drawn(draw, len(pixels), batch_size), len(pixels))
+        done = self._fill(self._drawn(draw, len(pixels), batch_size), len(pixels))
+        given = images[:, :, :keep_rows]
+        done[:, :, :keep_rows] = given / 255 if given.dtype == torch.uint8 else given
+        return done
 
     @torch.no_grad()
     def attention(
-        self, images: Tensor, places: Sequence[tuple[int, int]], labels: Labels = None
+        self,
+        images: Tensor,
+        places: Sequence[tuple[int, int]],
+        labels: Labels = None,
+        batch_size: int = 64,
     ) -> Tensor:
         """Return how much each place (row, column) of an image looked at each pixel (B, P, H, W).
 
@@ -259,8 +263,13 @@ class Model(nn.Module):
         objective = self.require(ShowsAttention, "show its attention")
         check_places(self.config.image_spec, places)
         pixels, wanted = self._inputs(images, labels)
-        looked: Tensor = objective.attention(self.networks, pixels, wanted, places)
-        return looked.float()
+        looked = [
+            objective.attention(
+                self.networks, pixels[rows.start : rows.stop], _rows(wanted, rows), places
+            )
+            for rows in _batches(len(pixels), batch_size)
+        ]
+        return torch.cat(looked).float()
 
     @torch.no_grad()
     def log_likelihood(

@@ -214,3 +214,33 @@ def test_what_a_model_can_do_is_asked_by_protocol(name: str, model: Any) -> None
     assert isinstance(drawn.objective, CanInterpolate) == (name in WALKERS)
     if name in WALKERS:
         assert drawn.require(CanInterpolate, "interpolate") is drawn.objective
+
+
+def test_a_hint_passes_over_objectives_that_cannot_be_imported_or_are_no_classes(
+    installed: Any, model: Any
+) -> None:
+    plugin = """
+        import genzoo
+
+        @genzoo.hookimpl
+        def genzoo_objectives():
+            words = {"summary": "odd", "config": "odd:Config"}
+            gone = genzoo.Objective(name="gone", factory="odd_gone:Objective", **words)
+            made = genzoo.Objective(name="made", factory="odd_made:make", **words)
+            able = genzoo.Objective(name="able", factory="odd_made:Able", **words)
+            return [gone, made, able]
+        """
+    made = "def make(config): ...\nclass Able:\n    def encode(self): ...\n"
+    installed("odd", "1.0", {"odd": "odd"}, {"odd.py": plugin, "odd_made.py": made})
+    with pytest.raises(UnsupportedError) as caught:
+        model("mlp-gan").encode(pictures(), 1)
+    assert caught.value.hint.startswith("Models with the objective 'able' or 'variational' can")
+
+
+def test_a_hint_says_what_to_build_where_nothing_that_is_installed_can(python: Any) -> None:
+    code = """
+        import genzoo, torch
+        genzoo.create("mlp-gan", (1, 8, 8), None).complete(torch.zeros(1, 1, 8, 8), 4)
+        """
+    answer = python(code, GENZOO_DISABLE="genzoo-transformer")
+    assert "One can where the objective is a genzoo.objectives.base.CanComplete." in answer.stderr

@@ -212,6 +212,7 @@ def complete(
     import torch
 
     from genzoo.images import save_image
+    from genzoo.inputs import check_keep_rows
     from genzoo.loading import load
     from genzoo.noise import seed_or_any
     from genzoo.objectives.base import CanComplete
@@ -219,13 +220,16 @@ def complete(
     model = load(name, device, objective=changes)
     model.require(CanComplete, "complete images")
     output, seed = output or _free(f"{model.name}-completion.png"), seed_or_any(seed)
-    keep_rows = model.image.height // 2 if keep_rows is None else keep_rows
+    kept = model.image.height // 2 if keep_rows is None else keep_rows
+    keep_rows = check_keep_rows(model.config.image_spec, kept)  # now, before a dataset is fetched
     originals, own, origin = _originals(model, images, n, split, data)
-    made = model.complete(originals, keep_rows, wanted or own, seed, batch_size).cpu()
+    told = wanted or own
+    made = model.complete(originals, keep_rows, told, seed, batch_size).cpu()
     begun = made.clone()
     begun[:, :, keep_rows:] = 0.5
     triples = torch.stack([originals / 255, begun, made], dim=1).flatten(0, 1)
-    facts = _provenance(model, seed=str(seed), keep_rows=str(keep_rows), originals=origin)
+    facts = {"labels": ",".join(map(str, told)) if told else "none", "originals": origin}
+    facts = _provenance(model, seed=str(seed), keep_rows=str(keep_rows), **facts)
     save_image(triples, output, default_columns(len(triples), (0, 1, 2)), facts)
     what = f"{counted(len(made), 'image')}, of which {model.name} saw {keep_rows} rows"
     typer.echo(f"{output}: {what}, seed {seed}")
@@ -275,7 +279,8 @@ def explain(
         label = None if classes is None else int(classes[index])
         looked = model.attention(image[None], looking, label)[0]
         rows.append(overlay(image, looked, looking))
-    facts = _provenance(model, seed=str(seed), labels=_list(classes))
+    asked = " ".join(f"{row},{column}" for row, column in places) or "edges"
+    facts = _provenance(model, seed=str(seed), labels=_list(classes), at=asked)
     save_image(torch.cat(rows), output, len(rows[0]), facts)
     typer.echo(f"{output}: {counted(n, 'image')} by {model.name}, seed {seed}, and what they saw")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -106,6 +107,28 @@ def test_a_completion_keeps_its_rows_and_is_drawn_as_the_rest_is_likely(
     assert statistic < kinds - 1 + 5 * (2 * (kinds - 1)) ** 0.5
 
 
+def test_rows_that_cut_patches_are_kept_all_along_them() -> None:
+    model = made(4, (3, 6, 8), levels=256)
+    images = torch.rand(5, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    for rows, given in ((3, images), (1, images), (5, (images * 255).byte())):
+        done = model.complete(given, rows, 1, seed=0)
+        expected = given[:, :, :rows] / (255 if given.dtype == torch.uint8 else 1)
+        assert torch.equal(done[:, :, :rows], expected)
+        assert not torch.equal(
+            done[:, :, rows:], model.complete(given, rows, 1, seed=1)[:, :, rows:]
+        )
+
+
+def test_what_is_kept_is_seen() -> None:
+    """By 2,000 draws of what follows a black row, and of what follows a white one."""
+    model = made(None, (1, 3, 4), patch_size=1)
+    means = [
+        model.complete(torch.full((2000, 1, 3, 4), grey), 1, seed=0)[:, :, 1:].mean(0)
+        for grey in (0.0, 1.0)
+    ]
+    assert (means[0] - means[1]).abs().max() > 0.1
+
+
 def test_a_completion_depends_on_its_image_seed_and_place_alone() -> None:
     model = made(4, (1, 4, 4))
     images = model.sample(7, seed=0, labels=range(4))
@@ -127,7 +150,7 @@ def test_nothing_kept_is_a_sample_of_another_stream() -> None:
 
 def test_rows_that_cannot_be_kept_are_refused(model: genzoo.Model) -> None:
     images = torch.zeros(2, 1, 2, 4)
-    for rows in (-1, 3, 1.5):
+    for rows in (-1, 3, 1.5, "1", None):
         with pytest.raises(UnsupportedError, match="keep_rows is"):
             model.complete(images, rows, 0)  # type: ignore[arg-type]
 
@@ -184,6 +207,16 @@ def test_a_low_temperature_draws_the_likeliest_level() -> None:
     assert drawn_shares(two.tolist(), temperature=2) == pytest.approx(expected, abs=2e-3)
 
 
+@pytest.mark.parametrize("temperature", [1e-300, 5e-324])
+def test_however_low_the_temperature_the_likeliest_level_is_drawn(temperature: float) -> None:
+    assert drawn_shares([0.0, 1.0, 3.0, 0.9], temperature=temperature) == [0, 0, 1, 0]
+
+
+def test_no_more_levels_than_top_k_are_drawn_though_some_are_alike() -> None:
+    shares = drawn_shares([0.0, 0.0, 0.0, 0.0], top_k=2)
+    assert sorted(shares) == pytest.approx([0, 0, 0.5, 0.5], abs=2e-3)
+
+
 def test_top_k_draws_from_the_likeliest_levels() -> None:
     logits = torch.tensor([0.1, 0.4, 0.2, 0.3]).log().tolist()
     assert drawn_shares(logits, top_k=1) == [0, 1, 0, 0]
@@ -224,6 +257,43 @@ def test_guidance_goes_beyond_the_label(model: genzoo.Model) -> None:
     images = told(model, guidance=3).sample(2000, seed=0, labels=2)
     found = images[:, 0, 0, 0].mul(2).round().long().bincount(minlength=LEVELS) / 2000
     torch.testing.assert_close(found.double(), logits.softmax(1)[0], rtol=0, atol=0.04)
+
+
+def test_guidance_of_nothing_does_without_the_label(model: genzoo.Model) -> None:
+    blind = told(model, guidance=0)
+    for verb in (
+        lambda label: blind.sample(20, seed=0, labels=label),
+        lambda label: blind.complete(torch.zeros(5, 1, 2, 4), 1, label, seed=0),
+        lambda label: blind.attention(torch.zeros(5, 1, 2, 4), [(0, 3)], label),
+    ):
+        assert torch.equal(verb(1), verb(2))
+
+
+def test_guidance_completes_the_same_at_any_batch_size() -> None:
+    model = told(made(4, (1, 4, 4)), guidance=2.5)
+    images = model.sample(6, seed=0, labels=range(4))
+    labels = [i % 4 for i in range(6)]
+    whole = model.complete(images, 2, labels, seed=1)
+    assert torch.equal(model.complete(images, 2, labels, seed=1, batch_size=1), whole)
+    other = told(model, guidance=1).complete(images, 2, labels, seed=1)
+    assert not torch.equal(other, whole)
+
+
+def test_compiled_it_draws_the_same_and_is_translated_once(
+    model: genzoo.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By dynamo itself, whose graphs are run as they are: no compiler is waited for."""
+    graphs = []
+
+    def backend(module: torch.fx.GraphModule, inputs: list[Tensor]) -> Any:
+        graphs.append(module)
+        return module.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend, fullgraph=True))
+    torch._dynamo.reset()
+    compiled = told(model, compile=True).sample(12, seed=0, labels=1, batch_size=4)
+    assert torch.equal(compiled, model.sample(12, seed=0, labels=1))
+    assert len(graphs) == 2  # of a token and of a symbol, for all three batches
 
 
 def test_guidance_that_was_not_learned_is_refused() -> None:

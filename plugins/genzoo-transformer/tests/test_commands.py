@@ -83,6 +83,7 @@ def test_a_completion_stands_beside_the_image_and_what_was_kept_of_it(
     assert torch.equal(pixels(tmp_path / "out.png"), grid(shown, 3))
     text = Image.open(tmp_path / "out.png").text  # type: ignore[attr-defined]
     facts = {"seed": "4", "keep_rows": "6", "originals": "digits, test", "model": "tiny-pixels"}
+    facts["labels"] = f"{dataset[0][1]},{dataset[1][1]}"
     assert facts.items() <= text.items()
 
 
@@ -98,7 +99,8 @@ def test_half_is_kept_unless_told_otherwise_of_files_as_well(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--keep-rows", 9), "keep 0 to that many"),
+        (("--keep-rows", 9), "Keep 0 to 8 rows"),
+        (("--keep-rows", 9, "--data", "nowhere"), "Keep 0 to 8 rows"),
         (("--labels", 3), "a dataset has its own"),
         (("-o", "out.gif"), "ends in .png"),
     ],
@@ -136,6 +138,7 @@ def test_pixels_to_explain_may_be_named(run: Run, weights: Path, tmp_path: Path)
     label = model.labels(1, 3)
     shown = overlay(image[0], model.attention(image, places, label)[0], places)
     assert torch.equal(pixels(tmp_path / "out.png"), grid(shown, 3))
+    assert Image.open(tmp_path / "out.png").text["at"] == "7,7 0,3"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ KINDS = {
     "classes": (ImageSpec(1, 8, 8, 10), {"levels": 4, "patch_size": 2}),
     "colours": (ImageSpec(3, 4, 6, None), {"levels": 256, "patch_size": 2}),
     "both": (ImageSpec(3, 6, 3, 4), {"levels": 3, "patch_size": 3, "reach": 1}),
+    "long": (ImageSpec(1, 10, 15, 3), {"levels": 2, "patch_size": 1, "reach": 1, "depth": 1}),
 }
 
 
@@ -116,7 +117,8 @@ def test_what_is_done_for_each_symbol_is_translated_once(network: PixelTransform
                 reader.logits(), expected[:, token, place].double(), rtol=0, atol=1e-4
             )
             reader.put(symbols[:, token, place])
-    assert len(graphs) == 2
+    places = network.sequence[0] + (network.classes is not None)
+    assert len(graphs) == 1 + -(-places // 64)  # of a symbol, and of tokens as memory fills
 
 
 def test_reading_allocates_no_memory_for_keys_after_the_start(network: PixelTransformer) -> None:
@@ -193,9 +195,25 @@ def test_attention_goes_to_what_came_before_and_sums_to_no_more_than_one(
     assert (looked >= 0).all()
     total = looked.sum((2, 3))
     assert (total <= 1 + 1e-5).all()
-    if labels is None:  # nothing went to a class
-        torch.testing.assert_close(total, torch.ones_like(total))
     size = network.patch_size
     order = (torch.arange(height) // size)[:, None] * width + torch.arange(width) // size
     for index, (row, column) in enumerate(places):
-        assert not looked[:, index][:, order > order[row, column]].any()
+        assert not looked[:, index][:, order >= order[row, column]].any()
+        assert (total[:, index] > 0).all() == bool(order[row, column])  # the first saw nothing
+
+
+def test_a_pixel_that_is_not_looked_at_does_not_matter_to_what_enters() -> None:
+    """Without blocks, what a token looks at is what it entered by: no less and no more."""
+    network = made(ImageSpec(1, 8, 10, None), {"patch_size": 2, "reach": 1})
+    network.blocks = torch.nn.ModuleList()
+    symbols, _ = given(network)
+    with torch.no_grad():
+        before = network(symbols)
+        places = list(product(range(0, 8, 2), range(0, 10, 2)))
+        looked = network.attention(symbols, None, places)[0, :, ::2, ::2].flatten(1)  # (T, T)
+        for patch in range(network.sequence[0]):
+            changed = symbols.clone()
+            changed[:, patch] = (changed[:, patch] + 1) % network.levels
+            differs = (network(changed) != before).flatten(2).any(2)[0]
+            differs[patch] = False  # within it, by what came before in it
+            assert torch.equal(differs, looked[:, patch] > 0)

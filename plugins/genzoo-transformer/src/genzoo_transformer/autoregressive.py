@@ -29,7 +29,7 @@ class Reading(Protocol):
         """Take the first tokens as given: symbols int64 (B, t, S)."""
 
     def logits(self) -> Tensor:
-        """Return the logits (B, levels) of the next symbol."""
+        """Return the logits (B, levels) of the next symbol, of float32 or more."""
 
     def put(self, symbols: Tensor) -> None:
         """Say what the next symbol is: int64 (B,)."""
@@ -131,8 +131,8 @@ class Autoregressive(Objective):
     ) -> Tensor:
         """Return images (N, C, H, W) in [-1, 1] whose first rows are those of `images`.
 
-        The rest is drawn by p(rest | first rows) where these end as tokens do. Where they cut
-        tokens, each is drawn without having seen what is kept of those after it.
+        The rest is drawn as in `sample`, given the first rows, where these end as tokens do. Where
+        they cut tokens, each is drawn without having seen what is kept of those after it.
         """
         network = _autoregressor(networks)
         symbols = network.to_symbols(images)
@@ -151,7 +151,7 @@ class Autoregressive(Objective):
         given = known.tolist()
         start = next((t for t, of_token in enumerate(given) if not all(of_token)), tokens)
         weight = self.config.guidance
-        chance = noise.uniform(tokens, per_token).double()
+        chance = noise.uniform(tokens, per_token)
         times = 1
         if labels is not None and weight != 1:
             without = torch.full_like(labels, NO_LABEL)
@@ -162,7 +162,7 @@ class Autoregressive(Objective):
             reading.read(symbols[:, :start].repeat(times, 1, 1))
         for token in range(start, tokens):
             for place in range(per_token):
-                logits = at_least_float32(reading.logits())
+                logits = reading.logits()
                 if times == 2:
                     with_label, without_label = logits.chunk(2)
                     logits = torch.lerp(without_label, with_label, weight)
@@ -208,8 +208,13 @@ class Autoregressive(Objective):
         labels: Tensor | None,
         places: Sequence[tuple[int, int]],
     ) -> Tensor:
-        """Return how much the token of each place looked at each pixel (B, P, H, W)."""
+        """Return how much the token of each place looked at each pixel (B, P, H, W).
+
+        Where it draws without labels, because guidance is 0, it looks without them.
+        """
         network = _autoregressor(networks)
+        if labels is not None and self.config.guidance == 0:
+            labels = torch.full_like(labels, NO_LABEL)
         return network.attention(network.to_symbols(images), labels, places)
 
     def answers(self, role: str, networks: nn.ModuleDict, batch: Batch) -> Iterator[Answer]:
@@ -226,11 +231,15 @@ def draw(logits: Tensor, chance: Tensor, config: AutoregressiveConfig) -> Tensor
     By inverse transform: levels have an order, dark to bright, so that like chances give like
     images.
     """
-    logits = logits / config.temperature
+    # Less their largest, of which any temperature makes 0: a low one makes infinities of others.
+    below_most = logits - logits.amax(1, keepdim=True)
+    logits = torch.where(below_most == 0, below_most, below_most / config.temperature)
     if config.top_k is not None and config.top_k < logits.shape[1]:
-        least = logits.topk(config.top_k).values[:, -1:]
-        logits = logits.masked_fill(logits < least, -torch.inf)
-    probs = logits.double().softmax(1)
+        likeliest = logits.topk(config.top_k).indices
+        logits = torch.full_like(logits, -torch.inf).scatter(
+            1, likeliest, logits.gather(1, likeliest)
+        )
+    probs = logits.softmax(1)
     if config.top_p < 1:
         # As many of the likeliest as together have top_p: those before which there is less.
         ranked, order = probs.sort(dim=1, descending=True)

@@ -53,7 +53,8 @@ class PixelTransformerConfig(Config):
 
     patch_size: int | None = Field(None, ge=1, le=32)
     """Side in pixels of the patch that is one token; by default the smallest with at most 256
-    tokens. Each doubling makes a quarter of the tokens."""
+    tokens, or the coarsest up to 8 that tiles the image. Each doubling makes a quarter of the
+    tokens."""
 
     reach: int = Field(3, ge=1, le=16)
     """How many patches above and to either side a token sees without attention."""
@@ -103,8 +104,8 @@ class AutoregressiveConfig(Config):
     Anything but 0 and 1 asks the network twice as often."""
 
     compile: bool = False
-    """Let torch.compile translate what is done for each symbol. It needs a C++ compiler, and a
-    minute or more before the first image."""
+    """Let torch.compile translate what is done for each symbol. It needs a C++ compiler, and time
+    before the first image."""
 
     @model_validator(mode="after")
     def _guidance_is_learned(self) -> Self:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from genzoo import ImageSpec, LabelError, UnsupportedError
 from genzoo_transformer.config import TransformerGANConfig
+from genzoo_transformer.patches import tiling
 
 __all__ = [
     "Block",
@@ -45,12 +46,10 @@ def choose_patch_size(image: ImageSpec, wanted: int | None = None) -> int:
     Where none is that coarse, the coarsest that tiles it.
     """
     candidates = PATCH_SIZES if wanted is None else (wanted,)
-    sides = (image.height, image.width)
-    fitting = [p for p in candidates if not any(side % p for side in sides)]
-    if min(sides) < MIN_SIDE or not fitting:
+    size = tiling(image, candidates, MAX_TOKENS)
+    if size is None or min(image.height, image.width) < MIN_SIDE:
         raise _does_not_fit(image, candidates[0])
-    few = [p for p in fitting if image.height * image.width <= MAX_TOKENS * p * p]
-    return few[0] if few else fitting[-1]
+    return size
 
 
 def _does_not_fit(image: ImageSpec, patch_size: int) -> UnsupportedError:

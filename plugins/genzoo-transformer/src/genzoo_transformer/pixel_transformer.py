@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from genzoo import ImageSpec, LabelError, UnsupportedError
 from genzoo_transformer.config import PixelTransformerConfig
+from genzoo_transformer.patches import tiling
 from genzoo_transformer.reading import Memory, Reader
 
 __all__ = ["Block", "PixelTransformer", "build", "choose_patch_size"]
@@ -35,19 +36,17 @@ def choose_patch_size(image: ImageSpec, wanted: int | None = None) -> int:
     Where none is that coarse, the coarsest that tiles it. Raises UnsupportedError where `wanted`
     does not.
     """
-    sides = {"height": image.height, "width": image.width}
     sizes = _PATCH_SIZES if wanted is None else (wanted,)
-    tiling = [size for size in sizes if not any(side % size for side in sides.values())]
-    if not tiling:
-        size = sizes[0]
+    chosen = tiling(image, sizes, _MOST_TOKENS)
+    if chosen is None:
+        sides, size = {"height": image.height, "width": image.width}, sizes[0]
         hints = [f"{name} {_multiples(side, size)}" for name, side in sides.items() if side % size]
         raise UnsupportedError(
             f"pixel-transformer cannot do images of {image.height}x{image.width}: patches of "
             f"{size} pixels must tile them.",
             hint=f"Take {' and '.join(hints)}, or another patch_size.",
         )
-    few = [size for size in tiling if image.height * image.width <= _MOST_TOKENS * size * size]
-    return few[0] if few else tiling[-1]
+    return chosen
 
 
 def _multiples(count: int, size: int) -> str:
@@ -186,8 +185,9 @@ class PixelTransformer(nn.Module):
         """Return how much each place (row, column) looks at each pixel (B, P, H, W).
 
         Attention rollout (Abnar & Zuidema 2020, arXiv:2005.00928): the product over blocks of the
-        mean over heads of attention, half and half with the identity. The pixels of a patch share
-        alike in what its token is given; what the class is given is left out.
+        mean over heads of attention, half and half with the identity. A token knows the patches
+        that it entered by, so these share alike in what it is given, and so do the pixels of each.
+        What the class is given is left out, and the first token, which entered by none.
         """
         tokens = self.with_class(self.entering(self.values(symbols)), labels)
         itself = torch.eye(tokens.shape[1], dtype=tokens.dtype, device=tokens.device)
@@ -198,8 +198,21 @@ class PixelTransformer(nn.Module):
             tokens = block(tokens)
         size, count = self.patch_size, self.sequence[0]
         asked = [row // size * self.grid[1] + column // size for row, column in places]
-        shares: Tensor = looked[:, -count:, -count:][:, asked].unflatten(2, self.grid) / size**2
+        knows = self._knows().to(tokens)
+        by_patch = looked[:, -count:, -count:][:, asked] @ (
+            knows / knows.sum(1).clamp(min=1)[:, None]
+        )
+        shares: Tensor = by_patch.unflatten(2, self.grid) / size**2
         return shares.repeat_interleave(size, dim=2).repeat_interleave(size, dim=3)
+
+    def _knows(self) -> Tensor:
+        """Return which patches (T, T) each token enters by: those around, and the one before."""
+        rows, columns = self.grid
+        numbers = torch.arange(1, rows * columns + 1).view(1, -1, 1)  # 0 is beside the image
+        seen = self.canvas(numbers).flatten()[self.windows()]
+        seen = torch.cat([seen, numbers[0] - 1], dim=1)
+        known = torch.zeros(rows * columns, rows * columns + 1)
+        return known.scatter(1, seen, 1.0)[:, 1:]
 
     def entering(self, values: Tensor, count: int | None = None) -> Tensor:
         """Return the tokens (B, T, width) that enter the first block, of values (B, T, S).

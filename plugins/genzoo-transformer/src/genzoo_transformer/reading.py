@@ -1,8 +1,8 @@
 """Reading an image symbol by symbol, as it is drawn, with a memory of all that came before.
 
-What is done for each token, and for each symbol, has the same shapes from the first to the last,
-but that more of the memory is looked at as it fills, and takes its place as a tensor: so it can be
-translated once, by torch.compile, or recorded as a CUDA graph.
+What is done for a symbol has the same shapes from the first to the last; what is done for a token
+has at most eight, as more of the memory is looked at. Their places are tensors. So torch.compile
+can translate them once and for all, and CUDA graphs ask for no more.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Memory", "Reader"]
 
-_SPAN = 64
-"""Tokens by which what is looked at of a memory grows: fewer would make more shapes."""
+_SPANS, _LEAST_SPAN = 8, 64
+"""How many times, and by how many tokens at least, what is looked at of a memory grows: more often
+is less to look at, but more shapes, of which torch.compile translates eight at most."""
 
 
 class Memory:
@@ -90,6 +91,7 @@ class Reader:
         self.memories = [Memory(count, heads, length, width // heads, like) for _ in network.blocks]
         self._contexts = like.new_empty(0)
         self._token = self._symbol = 0
+        self._span = max(_LEAST_SPAN, -(-length // _SPANS))
         self._order = torch.arange(length, device=like.device)
         self._places = torch.arange(max(length, symbols), device=like.device).split(1)
         self._windows = network.windows().to(like.device)
@@ -114,7 +116,7 @@ class Reader:
         """Return the logits (B, levels) of the next symbol."""
         if self._symbol == 0:
             place = self._class.shape[1] + self._token
-            span = min(-(-(place + 1) // _SPAN) * _SPAN, len(self._order))
+            span = min((place // self._span + 1) * self._span, len(self._order))
             self._contexts = self._next_contexts(
                 self._places[self._token], self._places[place], self._order[:span]
             )
