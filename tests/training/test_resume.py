@@ -227,4 +227,6 @@ def test_metrics_have_every_line_once(copied: Copied, recipe: Recipe, train: Tra
 def test_killed_at_random_moments_it_gives_the_same_bits(launch: Callable[..., str]) -> None:
     """The short form; the file itself, without arguments, is the long one."""
     said = launch(Path(__file__).parent / "killed_at_random.py", "--kills=2", "--steps=40")
-    assert said.count("resumed: the same bits") == 4
+    ours = {"dcgan", "mlp-gan", "pixel-transformer", "transformer-gan", "vae"}
+    expected = len(ours & {*genzoo.list_architectures()})
+    assert said.count("resumed: the same bits") == expected
