@@ -10,6 +10,7 @@ from torch import Tensor
 __all__ = ["edges", "overlay"]
 
 _SIDE = 168  # pixels: smaller images are enlarged by a whole factor, so that a mark can be seen
+_SEEN = 0.2  # the least contrast that is an edge
 _FAINT = 0.45  # of the image beneath
 _HEAT = (1.0, 0.55, 0.0)
 _MARK = (0.2, 0.9, 1.0)
@@ -18,15 +19,20 @@ _MARK = (0.2, 0.9, 1.0)
 def edges(image: Tensor, count: int = 5) -> list[tuple[int, int]]:
     """Return a place (row, column) in each of `count` bands of an image (C, H, W), from above.
 
-    It is the pixel that differs most from those to its right and beneath.
+    It is the pixel that differs most from those to its right and beneath. The bands share the rows
+    from the first that has such an edge to the last, or all where these are too few.
     """
     grey = torch.nn.functional.pad(image.mean(0)[None], (0, 1, 0, 1), mode="replicate")[0]
     across, down = grey[:-1, 1:] - grey[:-1, :-1], grey[1:, :-1] - grey[:-1, :-1]
     contrast = across.abs() + down.abs()
-    height, width = contrast.shape
+    width = contrast.shape[1]
+    rows = (contrast.amax(1) > _SEEN).nonzero().flatten().tolist() or [0]
+    first, height = rows[0], rows[-1] + 1 - rows[0]
+    if height < count:
+        first, height = 0, len(contrast)
     places, bands = [], min(count, height)
     for band in range(bands):
-        start, end = band * height // bands, (band + 1) * height // bands
+        start, end = (first + (band + step) * height // bands for step in (0, 1))
         place = int(contrast[start:end].argmax())
         places.append((start + place // width, place % width))
     return places

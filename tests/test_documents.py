@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = [
     ROOT / "README.md",
     ROOT / "docs" / "quickstart.md",
+    ROOT / "docs" / "autoregression.md",
     *sorted(ROOT.glob("plugins/*/README.md")),
 ]
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -32,6 +33,7 @@ def test_what_is_generated_is_not_stale() -> None:
         *(
             f"docs/{name}.md"
             for name in (
+                "autoregression",
                 "evaluation",
                 "models",
                 "quickstart",

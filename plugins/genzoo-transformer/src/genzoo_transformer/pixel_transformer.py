@@ -90,12 +90,20 @@ class Block(nn.Module):
         changed: Tensor = tokens + self.down(F.gelu(self.up(self.mlp_norm(tokens))))
         return changed
 
-    def weights(self, tokens: Tensor) -> Tensor:
-        """Return how much each token attends to each (B, heads, T, T), 1 in sum."""
-        query, key, _ = self._parts(tokens)
+    def given(self, tokens: Tensor) -> Tensor:
+        """Return how much each token is given by each (B, T, T), 0 by those after it.
+
+        The norm of a value after `out`, times the attention to it, summed over heads (Kobayashi et
+        al. 2020, arXiv:2004.10102): attention alone counts tokens that have nothing to say.
+        """
+        query, key, value = self._parts(tokens)
         scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
         later = torch.ones_like(scores[0, 0], dtype=torch.bool).triu(1)
-        return scores.masked_fill(later, -torch.inf).softmax(3)
+        weights = scores.masked_fill(later, -torch.inf).softmax(3)
+        by_head = self.out.weight.unflatten(1, (self.heads, -1))
+        norms = torch.einsum("bhtd,whd->bhtw", value, by_head).norm(dim=3)
+        given: Tensor = (weights * norms[:, :, None]).sum(1)
+        return given
 
     def _parts(self, tokens: Tensor) -> list[Tensor]:
         """Return queries, keys and values, each (B, heads, T, width / heads)."""
@@ -184,35 +192,22 @@ class PixelTransformer(nn.Module):
     ) -> Tensor:
         """Return how much each place (row, column) looks at each pixel (B, P, H, W).
 
-        Attention rollout (Abnar & Zuidema 2020, arXiv:2005.00928): the product over blocks of the
-        mean over heads of attention, half and half with the identity. A token knows the patches
-        that it entered by, so these share alike in what it is given, and so do the pixels of each.
-        What the class is given is left out, and the first token, which entered by none.
+        That is the share of its token that is given by the one at each pixel: the sum over blocks
+        of `Block.given`, over all that is given. The pixels of a patch share alike. What comes from
+        the class is left out, so that a sum is under 1.
         """
         tokens = self.with_class(self.entering(self.values(symbols)), labels)
-        itself = torch.eye(tokens.shape[1], dtype=tokens.dtype, device=tokens.device)
-        looked = itself.expand(len(tokens), -1, -1)
+        given = torch.zeros(1)
         for block in self.blocks:
             assert isinstance(block, Block)
-            looked = (block.weights(tokens).mean(1) + itself) / 2 @ looked
+            given = given.to(tokens) + block.given(tokens)
             tokens = block(tokens)
         size, count = self.patch_size, self.sequence[0]
+        shares = given / given.sum(2, keepdim=True).clamp(min=torch.finfo(given.dtype).tiny)
         asked = [row // size * self.grid[1] + column // size for row, column in places]
-        knows = self._knows().to(tokens)
-        by_patch = looked[:, -count:, -count:][:, asked] @ (
-            knows / knows.sum(1).clamp(min=1)[:, None]
-        )
-        shares: Tensor = by_patch.unflatten(2, self.grid) / size**2
-        return shares.repeat_interleave(size, dim=2).repeat_interleave(size, dim=3)
-
-    def _knows(self) -> Tensor:
-        """Return which patches (T, T) each token enters by: those around, and the one before."""
-        rows, columns = self.grid
-        numbers = torch.arange(1, rows * columns + 1).view(1, -1, 1)  # 0 is beside the image
-        seen = self.canvas(numbers).flatten()[self.windows()]
-        seen = torch.cat([seen, numbers[0] - 1], dim=1)
-        known = torch.zeros(rows * columns, rows * columns + 1)
-        return known.scatter(1, seen, 1.0)[:, 1:]
+        by_token = shares[:, -count:, -count:][:, asked].unflatten(2, self.grid) / size**2
+        looked: Tensor = by_token.repeat_interleave(size, dim=2).repeat_interleave(size, dim=3)
+        return looked
 
     def entering(self, values: Tensor, count: int | None = None) -> Tensor:
         """Return the tokens (B, T, width) that enter the first block, of values (B, T, S).
