@@ -15,7 +15,8 @@ import genzoo
 from genzoo import GenzooError, UnsupportedError
 from genzoo.noise import Noise
 from genzoo.objectives.base import Batch
-from genzoo_transformer.autoregressive import NO_LABEL, Autoregressive, draw
+from genzoo_transformer.autoregressive import Autoregressive
+from genzoo_transformer.autoregressor import NO_LABEL
 from genzoo_transformer.config import AutoregressiveConfig
 
 LEVELS = 3
@@ -183,62 +184,6 @@ def test_labels_are_dropped_as_often_as_asked(model: genzoo.Model) -> None:
     hook.remove()
     dropped = [(labels == NO_LABEL).float().mean().item() for labels in seen]
     assert dropped == pytest.approx([0, 0.25, 1], abs=0.05)
-
-
-CHANCES = (torch.arange(1000) + 0.5) / 1000
-
-
-def drawn_shares(logits: list[float], **settings: Any) -> list[float]:
-    """Return how often each level is drawn."""
-    every = torch.tensor(logits).expand(1000, -1)
-    drawn = draw(every, CHANCES.double(), AutoregressiveConfig(**settings))
-    return [share / 1000 for share in drawn.bincount(minlength=len(logits)).tolist()]
-
-
-def test_levels_are_drawn_as_likely_as_they_are() -> None:
-    logits = torch.tensor([0.1, 0.2, 0.0, 0.7]).log().tolist()
-    assert drawn_shares(logits) == pytest.approx([0.1, 0.2, 0, 0.7], abs=2e-3)
-
-
-def test_a_low_temperature_draws_the_likeliest_level() -> None:
-    assert drawn_shares([0.0, 1.0, 0.9], temperature=0.001) == [0, 1, 0]
-    two = torch.tensor([0.2, 0.8]).log()
-    expected = (two / 2).softmax(0).tolist()
-    assert drawn_shares(two.tolist(), temperature=2) == pytest.approx(expected, abs=2e-3)
-
-
-@pytest.mark.parametrize("temperature", [1e-300, 5e-324])
-def test_however_low_the_temperature_the_likeliest_level_is_drawn(temperature: float) -> None:
-    assert drawn_shares([0.0, 1.0, 3.0, 0.9], temperature=temperature) == [0, 0, 1, 0]
-
-
-def test_no_more_levels_than_top_k_are_drawn_though_some_are_alike() -> None:
-    shares = drawn_shares([0.0, 0.0, 0.0, 0.0], top_k=2)
-    assert sorted(shares) == pytest.approx([0, 0, 0.5, 0.5], abs=2e-3)
-
-
-def test_top_k_draws_from_the_likeliest_levels() -> None:
-    logits = torch.tensor([0.1, 0.4, 0.2, 0.3]).log().tolist()
-    assert drawn_shares(logits, top_k=1) == [0, 1, 0, 0]
-    assert drawn_shares(logits, top_k=2) == pytest.approx([0, 4 / 7, 0, 3 / 7], abs=2e-3)
-    assert drawn_shares(logits, top_k=99) == drawn_shares(logits)
-
-
-@pytest.mark.parametrize(
-    ("top_p", "expected"),
-    [(0.3, [0, 1, 0, 0]), (0.5, [0, 4 / 7, 0, 3 / 7]), (0.75, [0, 4 / 9, 2 / 9, 3 / 9])],
-)
-def test_top_p_draws_from_as_many_levels_as_together_have_it(
-    top_p: float, expected: list[float]
-) -> None:
-    logits = torch.tensor([0.1, 0.4, 0.2, 0.3]).log().tolist()
-    assert drawn_shares(logits, top_p=top_p) == pytest.approx(expected, abs=2e-3)
-
-
-def test_no_chance_draws_a_level_that_has_none() -> None:
-    edge = torch.tensor([0.0, 1 - 2**-24], dtype=torch.float64)
-    logits = torch.tensor([-torch.inf, 0.0, 0.0, -torch.inf]).expand(2, -1)
-    assert draw(logits, edge, AutoregressiveConfig()).tolist() == [1, 2]
 
 
 def test_guidance_goes_beyond_the_label(model: genzoo.Model) -> None:

@@ -26,6 +26,7 @@ KINDS = {
     "classes": (ImageSpec(1, 8, 8, 10), {"levels": 4, "patch_size": 2}),
     "colours": (ImageSpec(3, 4, 6, None), {"levels": 256, "patch_size": 2}),
     "both": (ImageSpec(3, 6, 3, 4), {"levels": 3, "patch_size": 3, "reach": 1}),
+    "shared": (ImageSpec(1, 6, 5, 3), {"levels": 8, "patch_size": 1, "heads": 4, "kv_heads": 2}),
     "long": (ImageSpec(1, 10, 15, 3), {"levels": 2, "patch_size": 1, "reach": 1, "depth": 1}),
 }
 
@@ -67,23 +68,38 @@ def test_a_symbol_s_logits_depend_on_those_before_it_alone(network: PixelTransfo
                 assert not torch.equal(after[:, place + 1], before[:, place + 1])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kept", [0, 1, 2])
 def test_with_a_memory_the_logits_are_those_of_the_whole_pass(
-    network: PixelTransformer, kept: int
+    network: PixelTransformer, kept: int, dtype: torch.dtype
 ) -> None:
     symbols, labels = given(network)
     with torch.no_grad():
         expected = network(symbols, labels)
-        reader = network.reader(len(symbols), labels)
+        reader = network.reader(len(symbols), labels, dtype)
         reader.read(symbols[:, :kept])
         for token, place in product(range(kept, network.sequence[0]), range(network.sequence[1])):
             torch.testing.assert_close(
-                reader.logits(), expected[:, token, place].double(), rtol=0, atol=1e-4
+                reader.logits(), expected[:, token, place].to(dtype), rtol=0, atol=1e-4
             )
             reader.put(symbols[:, token, place])
 
 
-def test_how_many_are_read_together_changes_less_than_a_chance_can_tell(
+def test_a_symbol_that_was_not_asked_for_is_read_as_well(network: PixelTransformer) -> None:
+    symbols, labels = given(network)
+    last = network.sequence[1] - 1
+    with torch.no_grad():
+        expected = network(symbols, labels)
+        reader = network.reader(len(symbols), labels)
+        for token, place in product(*map(range, network.sequence)):
+            if place == last:
+                torch.testing.assert_close(
+                    reader.logits(), expected[:, token, place].double(), rtol=0, atol=1e-4
+                )
+            reader.put(symbols[:, token, place])
+
+
+def test_in_float64_how_many_are_read_together_changes_less_than_a_chance_can_tell(
     network: PixelTransformer,
 ) -> None:
     """Where a boundary between two levels moves, a chance that falls between draws another image.
@@ -116,7 +132,7 @@ def test_what_is_done_for_each_symbol_is_translated_once(network: PixelTransform
     torch._dynamo.reset()
     with torch.no_grad():
         expected = network(symbols, labels)
-        reader = network.reader(len(symbols), labels, translate)
+        reader = network.reader(len(symbols), labels, torch.float64, translate)
         for token, place in product(*map(range, network.sequence)):
             torch.testing.assert_close(
                 reader.logits(), expected[:, token, place].double(), rtol=0, atol=1e-4

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,62 +13,11 @@ from genzoo import GenzooError
 from genzoo.noise import NoiseSource
 from genzoo.objectives.base import Answer, Batch, Objective, Phase
 from genzoo.objectives.common import at_least_float32
+from genzoo_transformer.autoregressor import NO_LABEL, Autoregressor
 from genzoo_transformer.config import AutoregressiveConfig
+from genzoo_transformer.drawing import continued
 
-__all__ = ["NO_LABEL", "Autoregressive", "Autoregressor", "Reading", "draw"]
-
-NO_LABEL = -1
-"""Stands for the label of an image that is learned, or drawn, without it."""
-
-
-class Reading(Protocol):
-    """Images on their way, symbol by symbol, with all that is worth keeping of what came before."""
-
-    def read(self, symbols: Tensor) -> None:
-        """Take the first tokens as given: symbols int64 (B, t, S)."""
-
-    def logits(self) -> Tensor:
-        """Return the logits (B, levels) of the next symbol, of float32 or more."""
-
-    def put(self, symbols: Tensor) -> None:
-        """Say what the next symbol is: int64 (B,)."""
-
-
-@runtime_checkable
-class Autoregressor(Protocol):
-    """What the role `autoregressor` is: an image is T tokens of S symbols, each 0 to levels - 1."""
-
-    levels: int
-    sequence: tuple[int, int]
-    """T and S."""
-
-    def __call__(self, symbols: Tensor, labels: Tensor | None) -> Tensor:
-        """Return logits (B, T, S, levels) of symbols int64 (B, T, S), each given all before it.
-
-        Labels are int64 (B,), NO_LABEL among them, or None for a model without classes.
-        """
-
-    def to_symbols(self, images: Tensor) -> Tensor:
-        """Return the symbols int64 (B, T, S) nearest to images (B, C, H, W) in [-1, 1]."""
-
-    def to_images(self, symbols: Tensor) -> Tensor:
-        """Return the images (B, C, H, W) in [-1, 1] of symbols (B, T, S)."""
-
-    def above(self, rows: int) -> Tensor:
-        """Return whether each symbol is of the first rows of pixels, bool (T, S)."""
-
-    def attention(
-        self, symbols: Tensor, labels: Tensor | None, places: Sequence[tuple[int, int]]
-    ) -> Tensor:
-        """Return how much each place (row, column) looks at each pixel (B, P, H, W)."""
-
-    def reader(
-        self, count: int, labels: Tensor | None, translate: Callable[[Any], Any] | None
-    ) -> Reading:
-        """Return what asks for the symbols of `count` images in their order.
-
-        Where there is a `translate`, as torch.compile, it may be given what is done over and over.
-        """
+__all__ = ["Autoregressive"]
 
 
 class Autoregressive(Objective):
@@ -147,29 +95,8 @@ class Autoregressive(Objective):
         labels: Tensor | None,
     ) -> Tensor:
         """Return the images of symbols (N, T, S), of which all but the `known` (T, S) are drawn."""
-        tokens, per_token = network.sequence
-        given = known.tolist()
-        start = next((t for t, of_token in enumerate(given) if not all(of_token)), tokens)
-        weight = self.config.guidance
-        chance = noise.uniform(tokens, per_token)
-        times = 1
-        if labels is not None and weight != 1:
-            without = torch.full_like(labels, NO_LABEL)
-            labels, times = (without, 1) if weight == 0 else (torch.cat([labels, without]), 2)
-        translate = torch.compile if self.config.compile else None
-        reading = network.reader(times * len(symbols), labels, translate)
-        if start:
-            reading.read(symbols[:, :start].repeat(times, 1, 1))
-        for token in range(start, tokens):
-            for place in range(per_token):
-                logits = reading.logits()
-                if times == 2:
-                    with_label, without_label = logits.chunk(2)
-                    logits = torch.lerp(without_label, with_label, weight)
-                if not given[token][place]:
-                    symbols[:, token, place] = draw(logits, chance[:, token, place], self.config)
-                reading.put(symbols[:, token, place].repeat(times))
-        return network.to_images(symbols)
+        chance = noise.uniform(*network.sequence).to(symbols.device)
+        return network.to_images(continued(network, symbols, known, chance, labels, self.config))
 
     @torch.no_grad()
     def log_likelihood(
@@ -225,31 +152,6 @@ class Autoregressive(Objective):
         yield Answer("logits of symbols", logits, shape)
 
 
-def draw(logits: Tensor, chance: Tensor, config: AutoregressiveConfig) -> Tensor:
-    """Return symbols int64 (N,) of logits (N, levels) by chance (N,), uniform in [0, 1).
-
-    By inverse transform: levels have an order, dark to bright, so that like chances give like
-    images.
-    """
-    # Less their largest, of which any temperature makes 0: a low one makes infinities of others.
-    below_most = logits - logits.amax(1, keepdim=True)
-    logits = torch.where(below_most == 0, below_most, below_most / config.temperature)
-    if config.top_k is not None and config.top_k < logits.shape[1]:
-        likeliest = logits.topk(config.top_k).indices
-        logits = torch.full_like(logits, -torch.inf).scatter(
-            1, likeliest, logits.gather(1, likeliest)
-        )
-    probs = logits.softmax(1)
-    if config.top_p < 1:
-        # As many of the likeliest as together have top_p: those before which there is less.
-        ranked, order = probs.sort(dim=1, descending=True)
-        enough = ranked.cumsum(1) - ranked >= config.top_p
-        probs = probs.masked_fill(enough.gather(1, order.argsort(1)), 0)
-    below = probs.cumsum(1)
-    drawn = (below <= chance[:, None] * below[:, -1:]).sum(1)
-    return drawn.clamp(max=logits.shape[1] - 1)
-
-
 def _bytes(images: Tensor) -> Tensor:
     """Return images (B, C, H, W) in [-1, 1] as uint8."""
     return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
@@ -268,7 +170,7 @@ def _autoregressor(networks: nn.ModuleDict) -> Autoregressor:
     if not isinstance(network, Autoregressor):
         raise GenzooError(
             f"The autoregressor, a {type(network).__name__}, lacks what that role must have.",
-            hint="See genzoo_transformer.autoregressive.Autoregressor: levels, sequence, "
+            hint="See genzoo_transformer.autoregressor.Autoregressor: levels, sequence, "
             "to_symbols, to_images, above, attention and reader.",
         )
     return network

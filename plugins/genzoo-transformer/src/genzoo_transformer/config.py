@@ -68,6 +68,10 @@ class PixelTransformerConfig(Config):
     heads: int = Field(4, ge=1, le=64)
     """Attention heads; they divide the width."""
 
+    kv_heads: int | None = Field(None, ge=1, le=64)
+    """Heads of keys and values, each shared by as many attention heads; one for each by default.
+    Fewer are less to remember, and less to read for each token that is drawn."""
+
     mlp_ratio: int = Field(2, ge=1, le=8)
     """Hidden size of a block's MLP, as a multiple of the width."""
 
@@ -77,6 +81,8 @@ class PixelTransformerConfig(Config):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
         _check_heads(self.width, self.heads)
+        if self.kv_heads is not None and self.heads % self.kv_heads:
+            raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
         return self
 
 

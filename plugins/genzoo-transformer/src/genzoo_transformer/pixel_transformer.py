@@ -58,11 +58,12 @@ def _multiples(count: int, size: int) -> str:
 class Block(nn.Module):
     """Attention to what came before, then an MLP, each beside an identity and after a norm."""
 
-    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
+    def __init__(self, width: int, heads: int, kv_heads: int, mlp_ratio: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads = (heads, kv_heads, kv_heads)
+        """Of queries, keys and values."""
         self.attention_norm = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.qkv = nn.Linear(width, sum(self.heads) * (width // heads), bias=False)
         self.out = nn.Linear(width, width)
         self.mlp_norm = nn.LayerNorm(width)
         self.up = nn.Linear(width, mlp_ratio * width)
@@ -71,17 +72,24 @@ class Block(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
+    def memory(self, count: int, tokens: int) -> Memory:
+        """Return room for the keys and values of `count` images of so many tokens."""
+        query, kv_heads, _ = self.heads
+        weight = self.out.weight
+        return Memory(count, kv_heads, tokens, len(weight) // query, weight)
+
     def forward(self, tokens: Tensor, memory: Memory | None = None) -> Tensor:
         """Return the first tokens, of the same shape (B, T, width), and let `memory` keep them."""
         query, key, value = self._parts(tokens)
         if memory is not None:
             memory.fill(key, value)
+        key, value = self._shared(key), self._shared(value)
         return self._changed(
             tokens, F.scaled_dot_product_attention(query, key, value, is_causal=True)
         )
 
-    def step(self, token: Tensor, memory: Memory, place: Tensor, later: Tensor) -> Tensor:
-        """Return the token (B, 1, width) at `place` (1,), likewise; see `Memory.step`."""
+    def step(self, token: Tensor, memory: Memory, place: Tensor | slice, later: Tensor) -> Tensor:
+        """Return the token (B, 1, width) at `place`, likewise; see `Memory.step`."""
         return self._changed(token, memory.step(place, later, *self._parts(token)))
 
     def _changed(self, tokens: Tensor, attended: Tensor) -> Tensor:
@@ -97,18 +105,24 @@ class Block(nn.Module):
         al. 2020, arXiv:2004.10102): attention alone counts tokens that have nothing to say.
         """
         query, key, value = self._parts(tokens)
+        key, value = self._shared(key), self._shared(value)
         scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
         later = torch.ones_like(scores[0, 0], dtype=torch.bool).triu(1)
         weights = scores.masked_fill(later, -torch.inf).softmax(3)
-        by_head = self.out.weight.unflatten(1, (self.heads, -1))
+        by_head = self.out.weight.unflatten(1, (self.heads[0], -1))
         norms = torch.einsum("bhtd,whd->bhtw", value, by_head).norm(dim=3)
         given: Tensor = (weights * norms[:, :, None]).sum(1)
         return given
 
     def _parts(self, tokens: Tensor) -> list[Tensor]:
-        """Return queries, keys and values, each (B, heads, T, width / heads)."""
-        parts = self.qkv(self.attention_norm(tokens)).unflatten(2, (3, self.heads, -1))
-        return list(parts.permute(2, 0, 3, 1, 4).unbind())
+        """Return queries, keys and values, each (B, its heads, T, width / heads)."""
+        each = self.qkv(self.attention_norm(tokens)).unflatten(2, (sum(self.heads), -1))
+        return list(each.transpose(1, 2).split(self.heads, dim=1))
+
+    def _shared(self, each: Tensor) -> Tensor:
+        """Return keys or values (B, heads, T, n), one for each head that shares them."""
+        sharing = self.heads[0] // self.heads[1]
+        return each if sharing == 1 else each.repeat_interleave(sharing, dim=1)
 
 
 class PixelTransformer(nn.Module):
@@ -131,7 +145,6 @@ class PixelTransformer(nn.Module):
         self.sequence = (rows * columns, size * size * image.channels)
         """T tokens, of S symbols each."""
         self.reach = config.reach
-        self.heads = config.heads
         width, symbols = config.width, self.sequence[1]
         self.before = self.reach * (2 * self.reach + 1) + self.reach
         self.surroundings = nn.Sequential(
@@ -144,7 +157,8 @@ class PixelTransformer(nn.Module):
         self.classes = None if image.classes is None else nn.Embedding(image.classes + 1, width)
         """The last is for no label."""
         self.blocks = nn.ModuleList(
-            Block(width, config.heads, config.mlp_ratio) for _ in range(config.depth)
+            Block(width, config.heads, config.kv_heads or config.heads, config.mlp_ratio)
+            for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(width)
         features = config.symbol_features
@@ -296,10 +310,11 @@ class PixelTransformer(nn.Module):
         self,
         count: int,
         labels: Tensor | None = None,
+        dtype: torch.dtype = torch.float64,
         translate: Callable[[Any], Any] | None = None,
     ) -> Reader:
-        """Return what asks for the symbols of `count` images one after the other, in float64.
+        """Return what asks for the symbols of `count` images one after the other, in `dtype`.
 
         `translate`, as torch.compile, is given what is done for a token and for a symbol.
         """
-        return Reader(self, count, labels, translate)
+        return Reader(self, count, labels, dtype, translate)

@@ -1,8 +1,8 @@
 """Reading an image symbol by symbol, as it is drawn, with a memory of all that came before.
 
-What is done for a symbol has the same shapes from the first to the last; what is done for a token
-has at most eight, as more of the memory is looked at. Their places are tensors. So torch.compile
-can translate them once and for all, and CUDA graphs ask for no more.
+Where torch.compile translates it, what is done for a symbol has the same shapes from the first to
+the last, and what is done for a token at most eight, as more of the memory is looked at. Places
+are tensors there. So each is translated once and for all, and CUDA graphs ask for no more.
 """
 
 from __future__ import annotations
@@ -26,47 +26,40 @@ is less to look at, but more shapes, of which torch.compile translates eight at 
 
 
 class Memory:
-    """The keys and values of one block for tokens that were read: allocated once.
-
-    Keys lie in columns, so that what one query asks of all of them is read in the order of memory:
-    that is what the time of a step goes into.
-    """
+    """The keys and values of one block for tokens that were read: allocated once."""
 
     def __init__(self, count: int, heads: int, tokens: int, size: int, like: Tensor) -> None:
-        self.heads = heads
-        self.keys = like.new_zeros(count * heads, size, tokens)
-        self.values = like.new_zeros(count * heads, tokens, size)
+        self.keys = like.new_zeros(count * heads, tokens, size)
+        self.values = torch.zeros_like(self.keys)
 
     def fill(self, keys: Tensor, values: Tensor) -> None:
         """Keep keys and values (B, heads, t, size) of the first tokens."""
         count = keys.shape[2]
-        self.keys[:, :, :count] = keys.flatten(0, 1).transpose(1, 2)
+        self.keys[:, :count] = keys.flatten(0, 1)
         self.values[:, :count] = values.flatten(0, 1)
 
     def step(
-        self, place: Tensor, later: Tensor, query: Tensor, key: Tensor, value: Tensor
+        self, place: Tensor | slice, later: Tensor, query: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
-        """Keep the token at `place` (1,), and return what it takes from those up to it.
+        """Keep the token at `place`, one of them, and return what it takes from those up to it.
 
-        Query, key and value are (B, heads, 1, size), and so is what it takes. Of the first tokens,
-        as many as `later` (n,) has, those at -inf are not looked at; the others are at 0.
+        Query, key and value are (B, their heads, 1, size), and what it takes is as the query. Of
+        the first tokens, as many as `later` (n,) has, those at -inf are not looked at; the others
+        are at 0.
         """
-        self.keys.index_copy_(2, place, key.flatten(0, 1).transpose(1, 2))
-        self.values.index_copy_(1, place, value.flatten(0, 1))
+        self.keys[:, place] = key.flatten(0, 1)
+        self.values[:, place] = value.flatten(0, 1)
         count, scale = len(later), 1 / math.sqrt(query.shape[3])
-        queries = query.flatten(0, 1)
-        scores = torch.baddbmm(later, queries, self.keys[:, :, :count], alpha=scale)
-        taken = torch.bmm(scores.softmax(2), self.values[:, :count])
-        by_head: Tensor = taken.unflatten(0, (-1, self.heads))
-        return by_head
+        # Of heads that share keys and values, one after the other: (B * kv_heads, sharing, size).
+        queries = query.reshape(len(self.keys), -1, query.shape[3])
+        scores = torch.baddbmm(later, queries, self.keys[:, :count].transpose(1, 2), alpha=scale)
+        return torch.bmm(scores.softmax(2), self.values[:, :count]).view_as(query)
 
 
 class Reader:
     """Asks for the symbols of B images in their order; keys and values of what was read are kept.
 
-    Nothing grows on the way: all that is kept has its place from the start. Logits are of float64:
-    the last bits of a sum depend on how many images are read together, and where they decide which
-    of two levels is drawn, all that follows is another image. In float64 they all but never do.
+    Nothing grows on the way: all that is kept has its place from the start.
     """
 
     def __init__(
@@ -74,30 +67,31 @@ class Reader:
         network: PixelTransformer,
         count: int,
         labels: Tensor | None,
+        dtype: torch.dtype,
         translate: Callable[[Any], Any] | None = None,
     ) -> None:
-        network = copy.deepcopy(network)
-        if network.answer.weight.device.type != "mps":  # which has no float64
-            network = network.double()
+        if network.answer.weight.dtype != dtype:
+            network = copy.deepcopy(network).to(dtype)
         self._network = network
         tokens, symbols = network.sequence
         like = network.answer.weight
         self._canvas = network.canvas(like.new_zeros(count, tokens, symbols)).flatten(2)
         self._values = like.new_zeros(count, symbols)  # of the patch that is being read
         self._positions = network.positions()
-        width, heads = self._positions.shape[1], network.heads
-        self._class = network.with_class(like.new_empty(count, 0, width), labels)
+        self._class = network.with_class(like.new_empty(count, 0, self._positions.shape[1]), labels)
         length = self._class.shape[1] + tokens
-        self.memories = [Memory(count, heads, length, width // heads, like) for _ in network.blocks]
-        self._contexts = like.new_empty(0)
+        self.memories = [cast("Block", block).memory(count, length) for block in network.blocks]
+        self._contexts: Tensor | None = None
         self._token = self._symbol = 0
-        self._span = max(_LEAST_SPAN, -(-length // _SPANS))
+        self._nothing = like.new_zeros(length)
         self._order = torch.arange(length, device=like.device)
         self._places = torch.arange(max(length, symbols), device=like.device).split(1)
         self._windows = network.windows().to(like.device)
         self._within = network.ordered_within()
         self._next_contexts, self._next_logits = self._step, self._answer
+        self._span: int | None = None
         if translate is not None:
+            self._span = max(_LEAST_SPAN, -(-length // _SPANS))
             self._next_contexts, self._next_logits = translate(self._step), translate(self._answer)
         self._fill(self._class)
 
@@ -114,22 +108,33 @@ class Reader:
 
     def logits(self) -> Tensor:
         """Return the logits (B, levels) of the next symbol."""
-        if self._symbol == 0:
-            place = self._class.shape[1] + self._token
-            span = min((place // self._span + 1) * self._span, len(self._order))
-            self._contexts = self._next_contexts(
-                self._places[self._token], self._places[place], self._order[:span]
-            )
-        return self._next_logits(self._contexts, self._places[self._symbol])
+        return self._next_logits(self._known(), self._places[self._symbol])
 
     def put(self, symbols: Tensor) -> None:
         """Say what the next symbol is: symbols int64 (B,)."""
         network = self._network
+        self._known()  # by what came before the token
         self._values[:, self._symbol] = network.values(symbols)
         self._symbol += 1
         if self._symbol == network.sequence[1]:
             self._canvas[:, :, network.place_on_canvas(self._token)] = self._values
-            self._token, self._symbol = self._token + 1, 0
+            self._token, self._symbol, self._contexts = self._token + 1, 0, None
+
+    def _known(self) -> Tensor:
+        """Return what is known of the symbols of the next token (B, S, features)."""
+        if self._contexts is None:
+            place, later = self._place()
+            self._contexts = self._next_contexts(self._places[self._token], place, later)
+        return self._contexts
+
+    def _place(self) -> tuple[Tensor | slice, Tensor]:
+        """Return the place of the next token, counting the class, and `Memory.step`'s `later`."""
+        place = self._class.shape[1] + self._token
+        if self._span is None:
+            return slice(place, place + 1), self._nothing[: place + 1]
+        span = min((place // self._span + 1) * self._span, len(self._order))
+        later = self._nothing[:span].masked_fill(self._order[:span] > place, -torch.inf)
+        return self._places[place], later
 
     def _fill(self, tokens: Tensor) -> None:
         """Let the first tokens (B, t, width) be remembered."""
@@ -137,17 +142,16 @@ class Reader:
             for block, memory in zip(self._network.blocks, self.memories, strict=True):
                 tokens = block(tokens, memory)
 
-    def _step(self, token: Tensor, place: Tensor, order: Tensor) -> Tensor:
+    def _step(self, token: Tensor, place: Tensor | slice, later: Tensor) -> Tensor:
         """Return what is known of the symbols of a token (1,): (B, S, features).
 
-        Its place (1,) counts the class, too; `order` (n,) counts what is to be looked at.
+        For `place` and `later`, see `Memory.step`.
         """
         network = self._network
         window = self._windows.index_select(0, token)[0]
         around = self._canvas.index_select(2, window).flatten(1)[:, None]
         tokens = network.seen(around, self._values[:, None])
         tokens = tokens + self._positions.index_select(0, token)
-        later = torch.zeros_like(order, dtype=tokens.dtype).masked_fill(order > place, -torch.inf)
         for block, memory in zip(network.blocks, self.memories, strict=True):
             tokens = cast("Block", block).step(tokens, memory, place, later)
         return network.contexts(tokens)[:, 0]
