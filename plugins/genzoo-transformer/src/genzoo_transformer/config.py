@@ -70,7 +70,7 @@ class PixelTransformerConfig(Config):
 
     kv_heads: int | None = Field(None, ge=1, le=64)
     """Heads of keys and values, each shared by as many attention heads; one for each by default.
-    Fewer are less to remember, and less to read for each token that is drawn."""
+    Fewer are less to remember, and to read for each token that is drawn."""
 
     mlp_ratio: int = Field(2, ge=1, le=8)
     """Hidden size of a block's MLP, as a multiple of the width."""
