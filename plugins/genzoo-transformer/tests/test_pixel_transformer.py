@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from genzoo import ImageSpec, LabelError, UnsupportedError
@@ -82,20 +83,6 @@ def test_with_a_memory_the_logits_are_those_of_the_whole_pass(
             torch.testing.assert_close(
                 reader.logits(), expected[:, token, place].to(dtype), rtol=0, atol=1e-4
             )
-            reader.put(symbols[:, token, place])
-
-
-def test_a_symbol_that_was_not_asked_for_is_read_as_well(network: PixelTransformer) -> None:
-    symbols, labels = given(network)
-    last = network.sequence[1] - 1
-    with torch.no_grad():
-        expected = network(symbols, labels)
-        reader = network.reader(len(symbols), labels)
-        for token, place in product(*map(range, network.sequence)):
-            if place == last:
-                torch.testing.assert_close(
-                    reader.logits(), expected[:, token, place].double(), rtol=0, atol=1e-4
-                )
             reader.put(symbols[:, token, place])
 
 
@@ -187,6 +174,11 @@ def test_what_patches_do_not_tile_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="28x30: patches of 4") as caught:
         choose_patch_size(ImageSpec(1, 28, 30, None), 4)
     assert caught.value.hint == "Take width 28 or 32, or another patch_size."
+
+
+def test_heads_that_cannot_share_keys_and_values_alike_are_refused() -> None:
+    with pytest.raises(ValidationError, match="heads 4 is not a multiple of kv_heads 3"):
+        PixelTransformerConfig(heads=4, kv_heads=3)
 
 
 def test_the_symbols_of_the_first_rows() -> None:

@@ -1,31 +1,39 @@
 """Images are drawn symbol by symbol, each by its probability given all before it.
 
 The last bits of a sum depend on how many images are read together, and where they decide which of
-two levels is drawn, all that follows is another image. So what float32 leaves in doubt is asked
-again in float64, where they all but never do.
+two levels is drawn, all that follows is another image. In float64 they all but never do. So images
+are drafted in float32, which is faster, and those where its errors may have decided are read once
+more in float64.
 """
 
 from __future__ import annotations
 
 import copy
-from functools import cached_property
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from genzoo.devices import is_exact
 from genzoo_transformer.autoregressor import NO_LABEL, Autoregressor
 from genzoo_transformer.config import AutoregressiveConfig
 
-__all__ = ["continued", "cumulative", "doubtful", "draw"]
+__all__ = ["continued", "cumulative", "draw", "error_of", "slack"]
 
-_ERROR = 2e-5
-"""By how much logits of float32 may be off. Those of the zoo's models are not by half of it, where
-it counts: a test says so."""
+_READ_AT_ONCE = 2
+"""Images of a draft that are read once more, and at least so many of each draft."""
+
+_SAFETY = 4
+"""How often as large as those that were seen an error may be that was not."""
+
+_LEAST_DRAFTED = 16
+"""Images. What fewer take is the time of calls, which is no shorter in float32."""
 
 _LEAST_TEMPERATURE = 0.1
-"""Below it, errors grow until all is in doubt."""
+"""Below it, of two levels that are alike but for rounding one is all but certain: probabilities do
+not tell how near the other was."""
+
+_LEAST_CHANCE = 1e-7
+"""Boundaries that are nearer to 0 or 1 hardly have a chance between them and those."""
 
 
 def continued(
@@ -40,115 +48,103 @@ def continued(
 
     By chance (N, T, S), uniform in [0, 1), and labels int64 (N,), or None without classes.
     """
-    tokens, per_token = network.sequence
-    given = known.tolist()
-    start = next((t for t, of_token in enumerate(given) if not all(of_token)), tokens)
-    drawing = _Drawing(network, symbols.clone(), chance, labels, config)
-    reading = drawing.draft()
+    device = symbols.device.type
+    # With these, what is drawn hangs on more than the boundaries between levels.
+    is_cut = config.top_k is not None or config.top_p < 1 or config.temperature < _LEAST_TEMPERATURE
+    with torch.autocast(device, enabled=False):
+        if device == "mps":  # which has no float64
+            return _drawn(network, torch.float32, symbols, known, chance, labels, config)[0]
+        if is_cut or len(symbols) < _LEAST_DRAFTED:
+            return _drawn(network, torch.float64, symbols, known, chance, labels, config)[0]
+        return _drafted(network, symbols, known, chance, labels, config)
+
+
+def _drawn(
+    network: Autoregressor,
+    dtype: torch.dtype,
+    symbols: Tensor,
+    known: Tensor,
+    chance: Tensor,
+    labels: Tensor | None,
+    config: AutoregressiveConfig,
+) -> tuple[Tensor, Tensor]:
+    """Return `continued` as `dtype` has it, and the least `slack` of each image (N,)."""
+    symbols, least = symbols.clone(), torch.full_like(chance[:, 0, 0], torch.inf)
+    given, guide = known.tolist(), _Guide(labels, config.guidance)
+    start = next((t for t, of_token in enumerate(given) if not all(of_token)), len(given))
+    translate = torch.compile if config.compile else None
+    reading = network.reader(guide.times * len(symbols), guide.labels, dtype, translate)
     if start:
-        reading.read(symbols[:, :start])
-    for token in range(start, tokens):
-        for place in range(per_token):
-            logits = reading.logits()
-            if not given[token][place]:
-                drawing.draw(logits, token, place)
-            reading.put(drawing.symbols[:, token, place])
-    return drawing.symbols
+        reading.read(guide.each(symbols[:, :start]))
+    for token in range(start, len(given)):
+        for place, is_given in enumerate(given[token]):
+            logits = guide.mixed(reading.logits())
+            if not is_given:
+                below = cumulative(_exactly(logits), config)
+                symbols[:, token, place] = _level_at(below, chance[:, token, place])
+                least = least.fmin(slack(below, chance[:, token, place]))
+            reading.put(guide.each(symbols[:, token, place]))
+    return symbols, least
 
 
-class _Drawing:
-    """Symbols (N, T, S) on their way."""
-
-    def __init__(
-        self,
-        network: Autoregressor,
-        symbols: Tensor,
-        chance: Tensor,
-        labels: Tensor | None,
-        config: AutoregressiveConfig,
-    ) -> None:
-        self._network, self._config = network, config
-        self.symbols, self._chance, self._labels = symbols, chance, labels
-        has_double = symbols.device.type != "mps"
-        # Where what is drawn hangs on more than one boundary, doubt cannot be told.
-        is_plain = config.top_k is None and config.top_p == 1
-        is_plain = is_plain and config.temperature >= _LEAST_TEMPERATURE
-        self._drafts = not has_double or (is_plain and is_exact(symbols.device))
-        self._checks = self._drafts and has_double
-
-    def draft(self) -> _Guided:
-        """Return what asks for all symbols."""
-        dtype = torch.float32 if self._drafts else torch.float64
-        return _Guided(self._network, len(self.symbols), self._labels, dtype, self._config)
-
-    def draw(self, logits: Tensor, token: int, place: int) -> None:
-        """Draw a symbol of each image by logits (N, levels)."""
-        chance = self._chance[:, token, place]
-        if self._checks:
-            logits = logits.double()
-        below = cumulative(logits, self._config)
-        drawn = _level_at(below, chance)
-        if self._checks:
-            rows = doubtful(below, chance, self._config).nonzero()[:, 0]
-            if len(rows):
-                drawn[rows] = draw(
-                    self._asked_again(rows, token, place), chance[rows], self._config
-                )
-        self.symbols[:, token, place] = drawn
-
-    def _asked_again(self, rows: Tensor, token: int, place: int) -> Tensor:
-        """Return the logits (n, levels) of a symbol of some images, in float64."""
-        symbols, labels = self.symbols[rows], self._labels
-        labels = None if labels is None else labels[rows]
-        eager = self._config.model_copy(update={"compile": False})
-        reading = _Guided(self._exact, len(rows), labels, torch.float64, eager)
-        reading.read(symbols[:, :token])
-        for before in range(place):
-            reading.put(symbols[:, token, before])
-        return reading.logits()
-
-    @cached_property
-    def _exact(self) -> Autoregressor:
-        network = copy.deepcopy(cast("nn.Module", self._network)).double()
-        return cast("Autoregressor", network)
+def _drafted(
+    network: Autoregressor,
+    symbols: Tensor,
+    known: Tensor,
+    chance: Tensor,
+    labels: Tensor | None,
+    config: AutoregressiveConfig,
+) -> Tensor:
+    """Return `continued` as float64 has it, most of it by float32."""
+    symbols, least = _drawn(network, torch.float32, symbols, known, chance, labels, config)
+    networks = [_of(network, dtype) for dtype in (torch.float32, torch.float64)]
+    error, seen, others = 0.0, 0, torch.zeros_like(symbols, dtype=torch.bool)
+    for rows in least.argsort().split(_READ_AT_ONCE):
+        if seen and least[rows[0]] > _SAFETY * error:
+            break
+        guide = _Guide(None if labels is None else labels[rows], config.guidance)
+        asked = guide.each(symbols[rows])
+        ours, exact = (
+            cumulative(_exactly(guide.mixed(of(asked, guide.labels))).flatten(0, 2), config)
+            for of in networks
+        )
+        error, seen = max(error, error_of(ours, exact)), seen + len(rows)
+        again = _level_at(exact, chance[rows].flatten()).view_as(symbols[rows])
+        others[rows] = (again != symbols[rows]) & ~known.to(again.device)
+    rows = others.flatten(1).any(1).nonzero()[:, 0]
+    if len(rows):
+        first = int(others[rows].any(2).int().argmax(1).min())
+        known = known.clone()
+        known[:first] = True
+        of_rows = None if labels is None else labels[rows]
+        eager = config.model_copy(update={"compile": False})
+        symbols[rows] = _drawn(
+            network, torch.float64, symbols[rows], known, chance[rows], of_rows, eager
+        )[0]
+    return symbols
 
 
-class _Guided:
-    """Asks for the symbols of images with their labels and, if guidance does, without them too."""
+class _Guide:
+    """Asks for images by their labels and, if guidance does, once more without them."""
 
-    def __init__(
-        self,
-        network: Autoregressor,
-        count: int,
-        labels: Tensor | None,
-        dtype: torch.dtype,
-        config: AutoregressiveConfig,
-    ) -> None:
-        self._weight, self._times = config.guidance, 1
-        if labels is not None and self._weight != 1:
+    def __init__(self, labels: Tensor | None, weight: float) -> None:
+        self.labels, self.times, self._weight = labels, 1, weight
+        if labels is not None and weight != 1:
             without = torch.full_like(labels, NO_LABEL)
-            if self._weight == 0:
-                labels = without
-            else:
-                labels, self._times = torch.cat([labels, without]), 2
-        translate = torch.compile if config.compile else None
-        self._reading = network.reader(self._times * count, labels, dtype, translate)
+            self.labels, self.times = without, 1
+            if weight != 0:
+                self.labels, self.times = torch.cat([labels, without]), 2
 
-    def read(self, symbols: Tensor) -> None:
-        """Take the first tokens as given: symbols int64 (N, t, S)."""
-        self._reading.read(symbols.repeat(self._times, 1, 1))
+    def each(self, symbols: Tensor) -> Tensor:
+        """Return symbols (N, ...) as often as they are asked for."""
+        return torch.cat([symbols] * self.times)
 
-    def logits(self) -> Tensor:
-        """Return the logits (N, levels) of the next symbol."""
-        logits = self._reading.logits()
-        if self._times == 1:
+    def mixed(self, logits: Tensor) -> Tensor:
+        """Return logits (N, ...) of those of all that was asked for."""
+        if self.times == 1:
             return logits
         with_label, without_label = logits.chunk(2)
         return torch.lerp(without_label, with_label, self._weight)
-
-    def put(self, symbols: Tensor) -> None:
-        """Say what the next symbol is: int64 (N,)."""
-        self._reading.put(symbols.repeat(self._times))
 
 
 def draw(logits: Tensor, chance: Tensor, config: AutoregressiveConfig) -> Tensor:
@@ -180,15 +176,30 @@ def cumulative(logits: Tensor, config: AutoregressiveConfig) -> Tensor:
     return below / below[:, -1:]
 
 
-def doubtful(below: Tensor, chance: Tensor, config: AutoregressiveConfig) -> Tensor:
-    """Return whether rounding may decide what is drawn by each chance (N,), bool (N,).
+def slack(below: Tensor, chance: Tensor) -> Tensor:
+    """Return which error of logits may draw another level by each chance (N,): (N,).
 
-    `below` (N, levels) are `cumulative` of logits that are off by e at most. Then their log-odds
-    are by 2 e, and so the probabilities c themselves by 2 e c (1 - c).
+    `below` (N, levels) are `cumulative` of the logits. Where these are off by e at most, log-odds
+    of `below` are by 2 e, and so each c of `below` itself by 2 e c (1 - c).
     """
-    weight = config.guidance
-    error = _ERROR * (abs(weight) + abs(1 - weight)) / config.temperature
-    return ((below - chance[:, None]).abs() <= 2 * error * below * (1 - below)).any(1)
+    errors = (below - chance[:, None]).abs() / (2 * below * (1 - below))
+    return errors.nan_to_num(torch.inf, torch.inf).amin(1)
+
+
+def error_of(below: Tensor, exact: Tensor) -> float:
+    """Return the largest error of logits that `cumulative` (N, levels) have beside exact ones."""
+    errors = (below - exact).abs() / (2 * exact * (1 - exact))
+    matters = (exact > _LEAST_CHANCE) & (exact < 1 - _LEAST_CHANCE)
+    return float(torch.where(matters, errors, 0).max())
+
+
+def _exactly(logits: Tensor) -> Tensor:
+    return logits if logits.device.type == "mps" else logits.double()
+
+
+def _of(network: Autoregressor, dtype: torch.dtype) -> Autoregressor:
+    """Return a copy of a network whose weights are of `dtype`."""
+    return cast("Autoregressor", copy.deepcopy(cast("nn.Module", network)).to(dtype))
 
 
 def _level_at(below: Tensor, chance: Tensor) -> Tensor:

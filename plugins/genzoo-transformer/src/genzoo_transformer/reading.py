@@ -81,7 +81,7 @@ class Reader:
         self._class = network.with_class(like.new_empty(count, 0, self._positions.shape[1]), labels)
         length = self._class.shape[1] + tokens
         self.memories = [cast("Block", block).memory(count, length) for block in network.blocks]
-        self._contexts: Tensor | None = None
+        self._contexts = like.new_empty(0)
         self._token = self._symbol = 0
         self._nothing = like.new_zeros(length)
         self._order = torch.arange(length, device=like.device)
@@ -108,24 +108,19 @@ class Reader:
 
     def logits(self) -> Tensor:
         """Return the logits (B, levels) of the next symbol."""
-        return self._next_logits(self._known(), self._places[self._symbol])
+        if self._symbol == 0:
+            place, later = self._place()
+            self._contexts = self._next_contexts(self._places[self._token], place, later)
+        return self._next_logits(self._contexts, self._places[self._symbol])
 
     def put(self, symbols: Tensor) -> None:
         """Say what the next symbol is: symbols int64 (B,)."""
         network = self._network
-        self._known()  # by what came before the token
         self._values[:, self._symbol] = network.values(symbols)
         self._symbol += 1
         if self._symbol == network.sequence[1]:
             self._canvas[:, :, network.place_on_canvas(self._token)] = self._values
-            self._token, self._symbol, self._contexts = self._token + 1, 0, None
-
-    def _known(self) -> Tensor:
-        """Return what is known of the symbols of the next token (B, S, features)."""
-        if self._contexts is None:
-            place, later = self._place()
-            self._contexts = self._next_contexts(self._places[self._token], place, later)
-        return self._contexts
+            self._token, self._symbol = self._token + 1, 0
 
     def _place(self) -> tuple[Tensor | slice, Tensor]:
         """Return the place of the next token, counting the class, and `Memory.step`'s `later`."""
