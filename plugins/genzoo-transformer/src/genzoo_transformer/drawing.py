@@ -28,6 +28,9 @@ _SAFETY = 4
 _LEAST_DRAFTED = 16
 """Images. What fewer take is the time of calls, which is no shorter in float32."""
 
+_MOST_BOUNDARIES = 2**16
+"""Between levels, of all symbols of an image. Of more, one is near a chance in almost any image."""
+
 _LEAST_TEMPERATURE = 0.1
 """Below it, of two levels that are alike but for rounding one is all but certain: probabilities do
 not tell how near the other was."""
@@ -51,10 +54,12 @@ def continued(
     device = symbols.device.type
     # With these, what is drawn hangs on more than the boundaries between levels.
     is_cut = config.top_k is not None or config.top_p < 1 or config.temperature < _LEAST_TEMPERATURE
+    boundaries = chance.shape[1] * chance.shape[2] * network.levels
+    pays = len(symbols) >= _LEAST_DRAFTED and boundaries <= _MOST_BOUNDARIES
     with torch.autocast(device, enabled=False):
         if device == "mps":  # which has no float64
             return _drawn(network, torch.float32, symbols, known, chance, labels, config)[0]
-        if is_cut or len(symbols) < _LEAST_DRAFTED:
+        if is_cut or not pays:
             return _drawn(network, torch.float64, symbols, known, chance, labels, config)[0]
         return _drafted(network, symbols, known, chance, labels, config)
 
