@@ -15,7 +15,7 @@ import genzoo
 from genzoo_transformer import drawing
 from genzoo_transformer.autoregressor import NO_LABEL
 from genzoo_transformer.config import AutoregressiveConfig
-from genzoo_transformer.drawing import continued, cumulative, draw, error_of, slack
+from genzoo_transformer.drawing import continued, cumulative, error_of, level_at, slack
 from genzoo_transformer.pixel_transformer import PixelTransformer
 
 CHANCES = (torch.arange(1000) + 0.5) / 1000
@@ -32,6 +32,10 @@ TOLD: dict[str, dict[str, Any]] = {
     "far colder": {"temperature": 0.05},
     "likeliest": {"top_k": 3, "top_p": 0.9},
 }
+
+
+def draw(logits: Tensor, chance: Tensor, config: AutoregressiveConfig) -> Tensor:
+    return level_at(cumulative(logits, config), chance)
 
 
 def drawn_shares(logits: list[float], **settings: Any) -> list[float]:

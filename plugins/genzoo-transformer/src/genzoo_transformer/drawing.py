@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from genzoo_transformer.autoregressor import NO_LABEL, Autoregressor
 from genzoo_transformer.config import AutoregressiveConfig
 
-__all__ = ["continued", "cumulative", "draw", "error_of", "slack"]
+__all__ = ["continued", "cumulative", "error_of", "level_at", "slack"]
 
 _READ_AT_ONCE = 2
 """Images of a draft that are read once more, and at least so many of each draft."""
@@ -86,7 +86,7 @@ def _drawn(
             logits = guide.mixed(reading.logits())
             if not is_given:
                 below = cumulative(_exactly(logits), config)
-                symbols[:, token, place] = _level_at(below, chance[:, token, place])
+                symbols[:, token, place] = level_at(below, chance[:, token, place])
                 least = least.fmin(slack(below, chance[:, token, place]))
             reading.put(guide.each(symbols[:, token, place]))
     return symbols, least
@@ -114,7 +114,7 @@ def _drafted(
             for of in networks
         )
         error, seen = max(error, error_of(ours, exact)), seen + len(rows)
-        again = _level_at(exact, chance[rows].flatten()).view_as(symbols[rows])
+        again = level_at(exact, chance[rows].flatten()).view_as(symbols[rows])
         others[rows] = (again != symbols[rows]) & ~known.to(again.device)
     rows = others.flatten(1).any(1).nonzero()[:, 0]
     if len(rows):
@@ -124,7 +124,7 @@ def _drafted(
         of_rows = None if labels is None else labels[rows]
         eager = config.model_copy(update={"compile": False})
         symbols[rows] = _drawn(
-            network, torch.float64, symbols[rows], known, chance[rows], of_rows, eager
+            networks[1], torch.float64, symbols[rows], known, chance[rows], of_rows, eager
         )[0]
     return symbols
 
@@ -136,8 +136,9 @@ class _Guide:
         self.labels, self.times, self._weight = labels, 1, weight
         if labels is not None and weight != 1:
             without = torch.full_like(labels, NO_LABEL)
-            self.labels, self.times = without, 1
-            if weight != 0:
+            if weight == 0:
+                self.labels = without
+            else:
                 self.labels, self.times = torch.cat([labels, without]), 2
 
     def each(self, symbols: Tensor) -> Tensor:
@@ -150,15 +151,6 @@ class _Guide:
             return logits
         with_label, without_label = logits.chunk(2)
         return torch.lerp(without_label, with_label, self._weight)
-
-
-def draw(logits: Tensor, chance: Tensor, config: AutoregressiveConfig) -> Tensor:
-    """Return symbols int64 (N,) of logits (N, levels) by chance (N,), uniform in [0, 1).
-
-    By inverse transform: levels have an order, dark to bright, so that like chances give like
-    images.
-    """
-    return _level_at(cumulative(logits, config), chance)
 
 
 def cumulative(logits: Tensor, config: AutoregressiveConfig) -> Tensor:
@@ -179,6 +171,15 @@ def cumulative(logits: Tensor, config: AutoregressiveConfig) -> Tensor:
         probs = probs.masked_fill(enough.gather(1, order.argsort(1)), 0)
     below = probs.cumsum(1)
     return below / below[:, -1:]
+
+
+def level_at(below: Tensor, chance: Tensor) -> Tensor:
+    """Return the levels int64 (N,) that chance (N,), uniform in [0, 1), draws by `cumulative`.
+
+    By inverse transform: levels have an order, dark to bright, so that like chances give like
+    images.
+    """
+    return (below <= chance[:, None]).sum(1)
 
 
 def slack(below: Tensor, chance: Tensor) -> Tensor:
@@ -203,9 +204,8 @@ def _exactly(logits: Tensor) -> Tensor:
 
 
 def _of(network: Autoregressor, dtype: torch.dtype) -> Autoregressor:
-    """Return a copy of a network whose weights are of `dtype`."""
-    return cast("Autoregressor", copy.deepcopy(cast("nn.Module", network)).to(dtype))
-
-
-def _level_at(below: Tensor, chance: Tensor) -> Tensor:
-    return (below <= chance[:, None]).sum(1)
+    """Return a network whose weights are of `dtype`: this one, or a copy."""
+    module = cast("nn.Module", network)
+    if all(weights.dtype == dtype for weights in module.parameters()):
+        return network
+    return cast("Autoregressor", copy.deepcopy(module).to(dtype))
